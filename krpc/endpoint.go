@@ -1,0 +1,222 @@
+package krpc
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// DefaultHardTimeout is how long a query waits for its reply. It is long, so
+	// that late replies still count; the soft timeout gives the speed.
+	DefaultHardTimeout = 10 * time.Second
+	// DefaultMaxPending bounds the queries that wait for a reply.
+	DefaultMaxPending = 8192
+	// maxPaceDelay is the longest that a query waits for the outgoing limit.
+	maxPaceDelay = 2 * time.Second
+)
+
+// Handler answers queries. ServeKRPC fills rq.Reply and returns nil to have it
+// sent, an *Error to send that, or ErrDrop to stay silent; any other error is
+// sent as 202. It is called concurrently, may not block, and keeps nothing of rq.
+type Handler interface {
+	ServeKRPC(rq *Request) error
+}
+
+// Observer learns what becomes of one query. Its methods are called with no
+// lock held and may not block.
+type Observer interface {
+	// Stalled says that the soft timeout has passed. The node may be slow or
+	// gone; its reply is still welcome. On another core it may overlap with Done.
+	Stalled()
+	// Done ends the query: exactly once, unless Endpoint.Query returned an
+	// error. err is nil for a reply, an *Error when the other node sent one (r
+	// is then that message), and else says why there is no reply (r is nil).
+	// r aliases the packet and is valid during the call only.
+	Done(r *Message, rtt time.Duration, err error)
+}
+
+// Request is a query under way to its reply. It is recycled once the handler
+// has returned.
+type Request struct {
+	Query Message
+	Reply Message // Kind, TID, Version and IP are set already
+	From  netip.AddrPort
+	Now   time.Time
+
+	used    int
+	scratch [2 * MaxDatagram]byte
+}
+
+// Scratch returns an empty slice with capacity n for a field of the reply, valid
+// as long as the request is.
+func (rq *Request) Scratch(n int) []byte {
+	if rq.used+n > len(rq.scratch) {
+		return make([]byte, 0, n)
+	}
+	b := rq.scratch[rq.used : rq.used : rq.used+n]
+	rq.used += n
+	return b
+}
+
+// Room returns how many bytes may still be added to the reply until it is as long
+// as MaxReply on the wire; below 0 if it is longer.
+func (rq *Request) Room() int {
+	return MaxReply - len(rq.Reply.Append(rq.scratch[rq.used:rq.used]))
+}
+
+// requests recycles Requests among all endpoints: a pool for each would cost a
+// simulated node more than everything else it has.
+var requests = sync.Pool{New: func() any { return new(Request) }}
+
+// EndpointConfig configures an Endpoint.
+type EndpointConfig struct {
+	// Required.
+	Transport Transport
+	Clock     Clock
+	Handler   Handler
+	// Rand draws transaction ids. The endpoint's lock guards it, so that it may
+	// not be shared with anything else.
+	Rand *rand.Rand
+
+	// Limits; nil means none.
+	Limiter   *Limiter   // on the queries of each source
+	Pacer     *Pacer     // on own queries
+	Blocklist *Blocklist // of sources that are not heard and not asked
+
+	Version     string        // "v" of every message; none if empty
+	ReadOnly    bool          // "ro" in every query (BEP 43)
+	HardTimeout time.Duration // 0: DefaultHardTimeout
+	MaxPending  int           // 0: DefaultMaxPending
+}
+
+// Endpoint speaks KRPC at one address: it decodes datagrams, hands queries to a
+// Handler and replies to the Observer of the query they belong to. It is passive
+// (no goroutine, no socket) and safe for concurrent use.
+type Endpoint struct {
+	cfg      EndpointConfig
+	version  []byte
+	counters counters
+	received atomic.Int64 // Unix time in nanoseconds, renewed each second
+
+	mu      sync.Mutex // guards what follows
+	pending map[uint32]*transaction
+	rtt     RTT
+	closed  bool
+}
+
+// NewEndpoint returns an Endpoint that is ready for Deliver and Query.
+func NewEndpoint(cfg EndpointConfig) *Endpoint {
+	if cfg.HardTimeout == 0 {
+		cfg.HardTimeout = DefaultHardTimeout
+	}
+	if cfg.MaxPending == 0 {
+		cfg.MaxPending = DefaultMaxPending
+	}
+	e := &Endpoint{cfg: cfg, pending: make(map[uint32]*transaction)}
+	if cfg.Version != "" {
+		e.version = []byte(cfg.Version)
+	}
+	e.counters.rtt = NewHistogram(.005, .01, .025, .05, .1, .15, .2, .3, .5, .75, 1, 2, 5, 10)
+	return e
+}
+
+// LastReceived returns when the last KRPC message arrived, to the second; the
+// zero Time if none has.
+func (e *Endpoint) LastReceived() time.Time {
+	ns := e.received.Load()
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns)
+}
+
+// StallTime returns the soft timeout of a query sent now.
+func (e *Endpoint) StallTime() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.rtt.Stall()
+}
+
+// Deliver takes one datagram and is the PacketFunc of the endpoint's transport.
+// Answering a query allocates nothing and waits for no lock of the endpoint.
+func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Outbox) {
+	if from.Port() == 0 || !from.IsValid() {
+		e.drop(DropSource)
+		return
+	}
+	if e.cfg.Blocklist.Contains(from.Addr()) {
+		e.drop(DropBlocked)
+		return
+	}
+	rq := requests.Get().(*Request)
+	defer requests.Put(rq)
+	if rq.Query.Decode(b) != nil {
+		e.drop(DropMalformed)
+		return
+	}
+	// One store a second: the readers of several cores share this line.
+	if ns := now.UnixNano(); ns-e.received.Load() >= int64(time.Second) {
+		e.received.Store(ns)
+	}
+	if rq.Query.Kind != KindQuery {
+		e.match(now, from, &rq.Query)
+		return
+	}
+	// The limit is asked only here: it is for queries, and the replies to our
+	// own must not use it up.
+	if !e.cfg.Limiter.Allow(from.Addr(), now) {
+		e.drop(DropRateLimited)
+		return
+	}
+	rq.From, rq.Now = from, now
+	e.serve(rq, out)
+}
+
+// serve answers one query.
+func (e *Endpoint) serve(rq *Request, out Outbox) {
+	q := &rq.Query
+	e.counters.queriesIn[q.Method].Add(1)
+	rq.used = 0
+	e.begin(rq, KindReply)
+	var err error
+	if bad := q.CheckQuery(); bad != nil {
+		err = bad
+	} else {
+		err = e.cfg.Handler.ServeKRPC(rq)
+	}
+	switch err := err.(type) {
+	case nil:
+		e.counters.repliesOut[q.Method].Add(1)
+	case *Error:
+		e.setError(rq, err)
+	default:
+		if err == ErrDrop {
+			e.drop(DropHandler)
+			return
+		}
+		e.setError(rq, errServer)
+	}
+	out.Push(rq.From, rq.Reply.Append(out.Buffer()))
+}
+
+// begin makes the reply to rq an empty one with what all replies have.
+func (e *Endpoint) begin(rq *Request, kind Kind) {
+	r := &rq.Reply
+	r.Reset()
+	r.Kind, r.TID, r.Version, r.IP = kind, rq.Query.TID, e.version, rq.From
+}
+
+var errServer = &Error{Code: CodeServer, Text: "server error"}
+
+func (e *Endpoint) setError(rq *Request, err *Error) {
+	e.begin(rq, KindError)
+	r := &rq.Reply
+	r.ErrorCode = err.Code
+	r.ErrorText = append(rq.Scratch(len(err.Text)), err.Text...)
+	e.counters.errorsOut[rq.Query.Method].Add(1)
+}
+
+func (e *Endpoint) drop(reason DropReason) { e.counters.drops[reason].Add(1) }
