@@ -1,0 +1,114 @@
+package udp
+
+import (
+	"net"
+	"net/netip"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// batched is the link that reads with recvmmsg and writes with sendmmsg. The
+// arrays that the kernel fills and reads are made once and reused, and so are
+// the functions given to the netpoller: a batch allocates nothing.
+//
+// The calls are raw: the scheduler does not learn of them. They never block
+// (MSG_DONTWAIT), and telling it costs more than the call, since at low load it
+// hands the processor to another thread and takes it back each time.
+type batched struct {
+	raw  syscall.RawConn
+	recv func(fd uintptr) bool // receiveFrom, made once
+
+	headers  [batchLen]unix.Mmsghdr
+	vectors  [batchLen]unix.Iovec
+	names    [batchLen]sockaddr
+	controls [batchLen]control
+	buffers  [batchLen][krpc.MaxDatagram]byte
+	received int // headers that the last recvmmsg wrote to
+	errno    syscall.Errno
+	zones    zoneNames
+
+	outbox
+	sender
+}
+
+func newBatched(conn *net.UDPConn, o options, c *counters) (*batched, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	r := &batched{raw: raw}
+	r.recv = r.receiveFrom
+	for i := range r.headers {
+		r.vectors[i].Base = &r.buffers[i][0]
+		r.vectors[i].SetLen(len(r.buffers[i]))
+		h := &r.headers[i].Hdr
+		h.Name = &r.names[i][0]
+		h.Iov = &r.vectors[i]
+		h.SetIovlen(1)
+		if o.wildcard {
+			h.Control = r.controls[i].bytes()
+		}
+	}
+	r.rearm(batchLen)
+	r.outbox.init(conn, raw, o.v6, c)
+	r.sender.init(raw, o.v6, c)
+	return r, nil
+}
+
+// rearm restores the lengths of the first n headers, which the kernel
+// overwrites with those of what it received.
+func (r *batched) rearm(n int) {
+	for i := range n {
+		h := &r.headers[i].Hdr
+		h.Namelen = sockaddrLen
+		if h.Control != nil {
+			h.SetControllen(controlLen)
+		}
+	}
+}
+
+func (r *batched) receive() (int, error) {
+	r.rearm(r.received)
+	r.received = 0
+	if err := r.raw.Read(r.recv); err != nil {
+		return 0, err
+	}
+	if r.errno != 0 {
+		return 0, r.errno
+	}
+	return r.received, nil
+}
+
+// receiveFrom reads a batch; false has the netpoller wait for fd.
+func (r *batched) receiveFrom(fd uintptr) bool {
+	for {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, fd,
+			uintptr(unsafe.Pointer(&r.headers[0])), batchLen, unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			r.received, r.errno = int(n), 0
+			return true
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			return false
+		}
+		r.errno = errno
+		return true
+	}
+}
+
+func (r *batched) datagram(i int) (netip.AddrPort, []byte, bool) {
+	h := &r.headers[i]
+	from, scope := r.names[i].addrPort()
+	if scope != 0 {
+		from = netip.AddrPortFrom(from.Addr().WithZone(r.zones.name(scope)), from.Port())
+	}
+	r.answering(from, scope, r.controls[i].asSource(int(h.Hdr.Controllen)))
+	n := min(int(h.Len), krpc.MaxDatagram)
+	return from, r.buffers[i][:n:n], h.Hdr.Flags&unix.MSG_TRUNC == 0
+}

@@ -1,0 +1,70 @@
+package udp
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// plain is the link of systems without batched calls: a batch is one datagram,
+// and a reply leaves as soon as it is pushed.
+type plain struct {
+	conn     *net.UDPConn
+	counters *counters
+
+	from netip.AddrPort
+	n    int
+	in   [krpc.MaxDatagram + 1]byte // one more, to notice what is too long
+	out  [krpc.MaxDatagram]byte
+}
+
+func newPlain(conn *net.UDPConn, c *counters) *plain { return &plain{conn: conn, counters: c} }
+
+func (p *plain) receive() (int, error) {
+	var err error
+	p.n, p.from, err = p.conn.ReadFromUDPAddrPort(p.in[:])
+	if err != nil {
+		return 0, err
+	}
+	return 1, nil
+}
+
+func (p *plain) datagram(int) (netip.AddrPort, []byte, bool) {
+	return p.from, p.in[:p.n:p.n], p.n <= krpc.MaxDatagram
+}
+
+// Buffer implements krpc.Outbox.
+func (p *plain) Buffer() []byte { return p.out[:0] }
+
+// Push implements krpc.Outbox.
+func (p *plain) Push(to netip.AddrPort, b []byte) {
+	if !sendable(b) {
+		p.counters.sendErrors.Add(1)
+		return
+	}
+	_ = p.send(to, b) // which counts the error
+}
+
+func (p *plain) flush() {}
+
+func (p *plain) send(to netip.AddrPort, b []byte) error {
+	// The deadline is never cleared, since each write sets its own.
+	if err := p.conn.SetWriteDeadline(time.Now().Add(sendWait)); err != nil {
+		return err
+	}
+	if _, err := p.conn.WriteToUDPAddrPort(b, to); err != nil {
+		k := classify(err)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			k = classFull
+		}
+		p.counters.unsent(k, 1)
+		return err
+	}
+	p.counters.packetsOut.Add(1)
+	p.counters.bytesOut.Add(uint64(len(b)))
+	return nil
+}
