@@ -1,0 +1,57 @@
+package kademlia
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// contact is an entry of the routing table, 64 bytes without pointers. Views of
+// the table share the memory of its contacts: id, ip and port never change once
+// an entry is there, fails is atomic, and the rest belongs to the table.
+type contact struct {
+	id     krpc.ID
+	ip     [16]byte // IPv4 in its IPv4-mapped form
+	port   uint16
+	secure bool   // BEP 42 allows this id at this address
+	fails  uint32 // atomic: queries unanswered since the last reply
+	seen   int64  // Unix time in ns of the last reply, or query if it ever replied
+	tried  int64  // Unix time in ns of the last ping or failure
+}
+
+func newContact(n krpc.NodeInfo, now time.Time) contact {
+	return contact{
+		id:     n.ID,
+		ip:     n.Addr.Addr().As16(),
+		port:   n.Addr.Port(),
+		secure: ValidID(n.ID, n.Addr.Addr()),
+		seen:   now.UnixNano(),
+	}
+}
+
+func (c *contact) addr() netip.Addr { return netip.AddrFrom16(c.ip).Unmap() }
+
+func (c *contact) info() krpc.NodeInfo {
+	return krpc.NodeInfo{ID: c.id, Addr: netip.AddrPortFrom(c.addr(), c.port)}
+}
+
+func (c *contact) at(a netip.AddrPort) bool {
+	return c.port == a.Port() && c.ip == a.Addr().As16()
+}
+
+// answers tells whether nothing speaks against the contact being alive.
+func (c *contact) answers() bool { return atomic.LoadUint32(&c.fails) == 0 }
+
+// questionable is what BEP 5 calls a node that was silent for 15 minutes.
+func (c *contact) questionable(now time.Time) bool {
+	return now.UnixNano()-c.seen >= int64(questionableAge)
+}
+
+// pingDue returns when a contact that stays silent is to be pinged: once it is
+// questionable, and then at intervals that double with each failure.
+func (c *contact) pingDue() int64 {
+	wait := int64(retryAge) << min(atomic.LoadUint32(&c.fails), 4)
+	return max(c.seen+int64(questionableAge), c.tried+wait)
+}

@@ -1,0 +1,348 @@
+package kademlia
+
+import (
+	"context"
+	crand "crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+	"github.com/kadnode/kadnode/krpc/udp"
+)
+
+// DefaultPort is the port of the mainline DHT.
+const DefaultPort = 6881
+
+// saveInterval is how often the state is written, give or take a quarter.
+const saveInterval = 5 * time.Minute
+
+// Config configures a DHT. The zero Config is a node on all addresses of the
+// host that knows nobody and saves nothing.
+type Config struct {
+	// Listen are the addresses to serve, one node each (BEP 32, BEP 45). None:
+	// port 6881 of all IPv4 addresses and, where the host has IPv6, of all IPv6
+	// ones. Port 0 lets the system choose.
+	Listen []netip.AddrPort
+	// Bootstrap are the nodes to join through, as host:port.
+	Bootstrap []string
+	// StateFile keeps ids and contacts over a restart; empty: they are lost.
+	StateFile string
+
+	K     int // see NodeConfig
+	Alpha int // see NodeConfig
+
+	// AllowLocal accepts loopback and private addresses as nodes and peers. It is
+	// implied for a node that listens on such an address itself.
+	AllowLocal bool
+	ReadOnly   bool // ask, but do not answer (BEP 43)
+
+	// RateLimit is how many queries a second are answered for one IPv4 address
+	// or IPv6 /64, with bursts of ten times as many. 0: krpc.DefaultSourceRate;
+	// negative: any number.
+	RateLimit float64
+	// SendRate is how many own queries are sent a second. 0: krpc.DefaultSendRate;
+	// negative: any number.
+	SendRate float64
+	// Blocklist holds the addresses to have nothing to do with; nil: none.
+	Blocklist *krpc.Blocklist
+	// Readers is the number of sockets, and so of cores, for each address. 0: one.
+	Readers int
+
+	// Joined is told the outcome of each attempt of a node to join: nil once it has
+	// found its place. It may not block. nil: nobody is told.
+	Joined func(n *Node, err error)
+
+	Version string       // "v" in messages: two letters of the program, two bytes of its version
+	Log     *slog.Logger // nil: slog.Default()
+	// Resolve looks up the addresses of a bootstrap host. nil: the system's way.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+}
+
+// DHT is the nodes of one program: it listens for all of them, resolves their
+// bootstrap hosts, lets one family help the other, and keeps their state. All
+// methods are safe for concurrent use.
+type DHT struct {
+	cfg       Config
+	log       *slog.Logger
+	bootstrap *bootstrapList
+	sockets   []*udp.Socket
+	nodes     []*Node
+
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	workers sync.WaitGroup
+
+	mu      sync.Mutex     // guards what follows, and the state file
+	failing map[*Node]bool // whose last attempt to join failed
+	warned  bool           // of the outage that is
+	closed  bool
+}
+
+// New binds the addresses and restores the state. Nothing is answered until
+// Start. A state file that cannot be read is set aside, not lost.
+func New(cfg Config) (*DHT, error) {
+	d := &DHT{cfg: cfg, log: cfg.Log, failing: make(map[*Node]bool)}
+	if d.log == nil {
+		d.log = slog.Default()
+	}
+	var err error
+	if d.bootstrap, err = newBootstrapList(cfg.Bootstrap, cfg.Resolve); err != nil {
+		return nil, err
+	}
+	states := d.restore()
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	if err := d.listen(); err != nil {
+		d.cancel()
+		return nil, err
+	}
+	for _, s := range d.sockets {
+		n, err := d.newNode(s, states)
+		if err != nil {
+			d.closeSockets()
+			d.cancel()
+			return nil, err
+		}
+		d.nodes = append(d.nodes, n)
+	}
+	for _, n := range d.nodes {
+		for _, s := range d.nodes {
+			if s != n {
+				n.siblings = append(n.siblings, s)
+			}
+		}
+	}
+	return d, nil
+}
+
+// listen opens the sockets. Of the addresses that nobody asked for, one whose
+// family the host lacks is left out.
+func (d *DHT) listen() error {
+	addrs := d.cfg.Listen
+	if len(addrs) == 0 {
+		addrs = []netip.AddrPort{
+			netip.AddrPortFrom(netip.IPv4Unspecified(), DefaultPort),
+			netip.AddrPortFrom(netip.IPv6Unspecified(), DefaultPort),
+		}
+	}
+	var failed error
+	for _, a := range addrs {
+		s, err := udp.Listen(a, udp.Config{Readers: d.cfg.Readers})
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("kademlia: listen on %v: %w", a, err))
+			if len(d.cfg.Listen) > 0 {
+				break
+			}
+			continue
+		}
+		d.sockets = append(d.sockets, s)
+	}
+	if failed != nil && (len(d.cfg.Listen) > 0 || len(d.sockets) == 0) {
+		d.closeSockets()
+		return failed
+	}
+	return nil
+}
+
+func (d *DHT) newNode(s *udp.Socket, states map[netip.AddrPort]NodeState) (*Node, error) {
+	local := s.LocalAddr()
+	rng := secureRand()
+	cfg := NodeConfig{
+		Transport: s, Clock: krpc.SystemClock{}, Rand: rng,
+		K: d.cfg.K, Alpha: d.cfg.Alpha,
+		AllowLocal: d.cfg.AllowLocal || krpc.Class(local.Addr()) == krpc.AddrClassLocal,
+		ReadOnly:   d.cfg.ReadOnly,
+		State:      states[local],
+		Blocklist:  d.cfg.Blocklist,
+		Version:    d.cfg.Version,
+	}
+	rate := orDefault(d.cfg.RateLimit, krpc.DefaultSourceRate)
+	cfg.Limiter = krpc.NewLimiter(rate, max(1, int(10*rate)), krpc.DefaultLimiterCells, rng)
+	rate = orDefault(d.cfg.SendRate, krpc.DefaultSendRate)
+	cfg.Pacer = krpc.NewPacer(rate, max(1, int(rate)))
+	if !d.bootstrap.empty() {
+		cfg.Bootstrap = func(done func([]netip.AddrPort, error)) {
+			d.goWork(func() { done(d.bootstrap.resolve(d.ctx, local)) })
+		}
+	}
+	var n *Node
+	cfg.Joined = func(err error) {
+		d.report(n, err)
+		if d.cfg.Joined != nil {
+			d.cfg.Joined(n, err)
+		}
+	}
+	n, err := NewNode(cfg)
+	return n, err
+}
+
+func orDefault(v, def float64) float64 {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// secureRand returns an unpredictable source.
+func secureRand() *rand.Rand {
+	var seed [32]byte
+	crand.Read(seed[:]) // never fails
+	return rand.New(rand.NewChaCha8(seed))
+}
+
+// goWork runs f on a goroutine that Close waits for, unless Close has begun.
+func (d *DHT) goWork(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.workers.Go(f)
+	}
+}
+
+// Handle lets h answer the queries of method m at every node. It must be called
+// before Start.
+func (d *DHT) Handle(m krpc.Method, h HandlerFunc) {
+	for _, n := range d.nodes {
+		n.Handle(m, h)
+	}
+}
+
+// Start begins to answer and to join the network. It may be called once.
+func (d *DHT) Start() {
+	for i, n := range d.nodes {
+		d.sockets[i].Serve(n.Deliver)
+	}
+	for _, n := range d.nodes {
+		n.Start()
+	}
+	if d.cfg.StateFile != "" {
+		d.goWork(d.saveForever)
+	}
+}
+
+// Nodes returns the nodes, in the order of Config.Listen.
+func (d *DHT) Nodes() []*Node { return d.nodes }
+
+// SocketStats returns the counters of the sockets, in the order of Nodes.
+func (d *DHT) SocketStats() []udp.Stats {
+	out := make([]udp.Stats, len(d.sockets))
+	for i, s := range d.sockets {
+		out[i] = s.Stats()
+	}
+	return out
+}
+
+// Ready tells whether the DHT answers and has found others, or has nobody to
+// find: true once any of its nodes has joined.
+func (d *DHT) Ready() bool {
+	for _, n := range d.nodes {
+		if n.Joined() {
+			return true
+		}
+	}
+	return false
+}
+
+// report logs the outcome of an attempt to join: an outage once, and its end. It
+// is none while any node gets through: a host often has no way out for IPv6.
+func (d *DHT) report(n *Node, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return
+	}
+	if err != nil {
+		d.failing[n] = true
+	} else {
+		delete(d.failing, n)
+	}
+	switch {
+	case err == nil && d.warned:
+		d.log.Info("joined the DHT", "listen", n.LocalAddr(), "id", n.ID())
+		d.warned = false
+	case err == nil:
+		d.log.Debug("joined the DHT", "listen", n.LocalAddr(), "id", n.ID())
+	case !d.warned && len(d.failing) == len(d.nodes):
+		d.log.Warn("cannot join the DHT yet; serving, and trying again", "listen", n.LocalAddr(), "err", err)
+		d.warned = true
+	}
+}
+
+// Traverse runs a lookup on every node at once and waits for all. lookup returns
+// what to look up at a node; its Done is overwritten. The results are in the
+// order of Nodes. When ctx ends, the lookups are stopped, and their results say so.
+func (d *DHT) Traverse(ctx context.Context, lookup func(*Node) Lookup) []LookupResult {
+	results := make([]LookupResult, len(d.nodes))
+	var pending sync.WaitGroup
+	pending.Add(len(d.nodes))
+	for i, n := range d.nodes {
+		l := lookup(n)
+		l.Done = func(r LookupResult) {
+			results[i] = r
+			pending.Done()
+		}
+		defer context.AfterFunc(ctx, n.Lookup(l))()
+	}
+	pending.Wait()
+	return results
+}
+
+// FindNode looks up the nodes closest to target, at every node of d.
+func (d *DHT) FindNode(ctx context.Context, target krpc.ID) []LookupResult {
+	return d.Traverse(ctx, func(*Node) Lookup { return Lookup{Target: target, Kind: LookupFindNode} })
+}
+
+// Ping asks the node at addr for its id, from a node of its family.
+func (d *DHT) Ping(ctx context.Context, addr netip.AddrPort) (PingResult, error) {
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	for _, n := range d.nodes {
+		if n.v6 != addr.Addr().Is6() {
+			continue
+		}
+		type answer struct {
+			res PingResult
+			err error
+		}
+		answers := make(chan answer, 1)
+		n.Ping(addr, func(res PingResult, err error) { answers <- answer{res, err} })
+		select {
+		case a := <-answers:
+			return a.res, a.err
+		case <-ctx.Done():
+			return PingResult{}, ctx.Err()
+		}
+	}
+	return PingResult{}, fmt.Errorf("kademlia: ping %v: no node of its address family", addr)
+}
+
+// Close saves the state, ends what is under way, and closes the sockets after the
+// replies in hand have been sent. It returns when all goroutines have ended.
+func (d *DHT) Close() error {
+	err := d.SaveState()
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil
+	}
+	d.closed = true
+	d.mu.Unlock()
+	d.cancel()
+	for _, n := range d.nodes {
+		n.Close()
+	}
+	err = errors.Join(err, d.closeSockets())
+	d.workers.Wait()
+	return err
+}
+
+func (d *DHT) closeSockets() error {
+	var err error
+	for _, s := range d.sockets {
+		err = errors.Join(err, s.Close())
+	}
+	return err
+}

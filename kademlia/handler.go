@@ -1,0 +1,87 @@
+package kademlia
+
+import (
+	"net/netip"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+var errMethodUnknown = &krpc.Error{Code: krpc.CodeMethodUnknown, Text: "method unknown"}
+
+// ServeKRPC implements krpc.Handler. It answers ping and find_node itself, the
+// methods that Handle was called for by their handlers, and any other that names
+// a target as find_node, so that lookups of methods to come pass through us.
+func (n *Node) ServeKRPC(rq *krpc.Request) error {
+	q := &rq.Query
+	self := n.view.Load().self
+	if n.cfg.ReadOnly || q.ID == self {
+		return krpc.ErrDrop
+	}
+	if !q.ReadOnly {
+		n.heard(krpc.NodeInfo{ID: q.ID, Addr: rq.From}, rq.Now)
+	}
+	rq.Reply.HasID, rq.Reply.ID = true, self
+	switch h := n.handlers[q.Method]; {
+	case h != nil:
+		return h(n, rq)
+	case q.Method == krpc.MethodPing:
+	case q.HasTarget:
+		n.AddNodes(rq, q.Target)
+	case q.HasInfoHash:
+		n.AddNodes(rq, q.InfoHash)
+	default:
+		return errMethodUnknown
+	}
+	return nil
+}
+
+// AddNodes puts the nodes closest to target into the reply to rq, of the families
+// that the query wants (BEP 32). It allocates nothing.
+func (n *Node) AddNodes(rq *krpc.Request, target krpc.ID) {
+	want := rq.Query.Want
+	if want == 0 {
+		want = krpc.WantN4
+		if n.v6 {
+			want = krpc.WantN6
+		}
+	}
+	k := min(n.cfg.K, maxReplyNodes)
+	if want == krpc.WantN4|krpc.WantN6 {
+		k = min(k, DefaultK) // both lists have to fit into krpc.MaxReply
+	}
+	if want&krpc.WantN4 != 0 {
+		rq.Reply.Nodes = n.closestOf(false, rq.Scratch(26*k), target, k)
+	}
+	if want&krpc.WantN6 != 0 {
+		rq.Reply.Nodes6 = n.closestOf(true, rq.Scratch(38*k), target, k)
+	}
+}
+
+// closestOf appends the closest nodes of a family: our own, or a sibling's.
+func (n *Node) closestOf(v6 bool, dst []byte, target krpc.ID, k int) []byte {
+	if v6 == n.v6 {
+		return n.view.Load().appendClosest(dst, target, k)
+	}
+	for _, s := range n.siblings {
+		if s.v6 == v6 {
+			return s.view.Load().appendClosest(dst, target, k)
+		}
+	}
+	return dst
+}
+
+// AppendToken appends a write token to dst with which the node at a may store at
+// target for the next five to ten minutes.
+func (n *Node) AppendToken(dst []byte, a netip.Addr, target krpc.ID) []byte {
+	return n.tokens.issue(dst, a, target)
+}
+
+// ValidToken tells whether AppendToken gave token out to a for target lately. It
+// counts those that were not.
+func (n *Node) ValidToken(token []byte, a netip.Addr, target krpc.ID) bool {
+	ok := n.tokens.valid(token, a, target)
+	if !ok {
+		n.counters.tokensRefused.Add(1)
+	}
+	return ok
+}

@@ -1,0 +1,170 @@
+package kademlia
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+const (
+	// maxBootstrap bounds the bootstrap addresses that are pinged in one attempt.
+	maxBootstrap = 32
+	// The wait before the next attempt to join starts at minRetry and doubles up
+	// to maxRetryAlone for a node that knows nobody, which costs nobody anything,
+	// and up to maxRetryShallow for one with fewer than k contacts.
+	minRetry        = time.Second
+	maxRetryAlone   = time.Minute
+	maxRetryShallow = 5 * time.Minute
+)
+
+var errNobody = errors.New("kademlia: join: no node answered")
+
+// join finds our place in the network: it pings the bootstrap nodes if the table
+// is short of nodes, looks up our own id, and then refreshes every bucket farther
+// than that of our closest neighbour (Maymounkov and Mazières, 2002, section
+// 2.3). Until it has found k nodes it comes again, for ever.
+func (n *Node) join() {
+	if n.joining || n.closed {
+		return
+	}
+	n.joining = true
+	if n.cfg.Bootstrap == nil || n.table.size() >= n.cfg.K {
+		n.lookupSelf()
+		return
+	}
+	n.later(func() { n.cfg.Bootstrap(n.pingBootstrap) })
+}
+
+// pingBootstrap goes on with join once the bootstrap addresses are known.
+func (n *Node) pingBootstrap(addrs []netip.AddrPort, err error) {
+	n.mu.Lock()
+	defer n.unlock()
+	if n.closed {
+		return
+	}
+	addrs = slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool {
+		return a.Addr().Is6() != n.v6 || !usable(a, true)
+	})
+	if len(addrs) == 0 {
+		n.bootstrapped(err)
+		return
+	}
+	waiting, started := min(len(addrs), maxBootstrap), false
+	for _, a := range addrs[:waiting] {
+		n.ask(&query{
+			to:     krpc.NodeInfo{Addr: a},
+			method: krpc.MethodPing,
+			onDone: func(_ *krpc.Message, _ time.Duration, err error) {
+				waiting--
+				// The first answer is enough to go on with; so is the last failure.
+				if !started && !n.closed && (err == nil || waiting == 0) {
+					started = true
+					n.bootstrapped(nil)
+				}
+			},
+		})
+	}
+}
+
+// bootstrapped goes on with join when the bootstrap nodes have been tried.
+func (n *Node) bootstrapped(err error) {
+	if n.table.size() > 0 {
+		n.lookupSelf()
+		return
+	}
+	if err == nil {
+		err = errNobody
+	}
+	n.joinEnds(err)
+}
+
+func (n *Node) lookupSelf() {
+	self := n.table.self
+	n.lookupThen(self, func(res LookupResult) {
+		if len(res.Closest) == 0 {
+			n.joinEnds(errNobody)
+			return
+		}
+		n.joined = true
+		n.tellJoined(nil)
+		n.refresh(0, self.CommonPrefixLen(res.Closest[0].ID))
+	})
+}
+
+// refresh looks up a random id in each of the buckets from i up to end, one after
+// another.
+func (n *Node) refresh(i, end int) {
+	if i >= end {
+		n.joinEnds(nil)
+		return
+	}
+	n.lookupThen(idInBucket(n.table.self, i, n.rng), func(LookupResult) { n.refresh(i+1, end) })
+}
+
+// lookupThen looks up target and calls f under mu, unless the node was closed.
+func (n *Node) lookupThen(target krpc.ID, f func(LookupResult)) {
+	n.lookup(Lookup{Target: target, Done: func(res LookupResult) {
+		n.mu.Lock()
+		defer n.unlock()
+		if !n.closed {
+			f(res)
+		}
+	}})
+}
+
+// joinEnds ends an attempt to join and sets the time of the next one.
+func (n *Node) joinEnds(err error) {
+	n.joining = false
+	size := n.table.size()
+	alone := n.cfg.Bootstrap == nil && size == 0
+	if alone {
+		err = nil // there is nobody to find; somebody may find us
+	}
+	if err != nil || alone {
+		n.tellJoined(err)
+	}
+	if size >= n.cfg.K || alone {
+		n.attempts = 0
+		return
+	}
+	limit := maxRetryShallow
+	if size == 0 {
+		limit = maxRetryAlone
+	}
+	wait := n.jitter(min(minRetry<<min(n.attempts, 10), limit))
+	n.attempts++
+	if n.joinTimer == nil {
+		n.joinTimer = n.after(wait, n.join)
+		n.timers = append(n.timers, n.joinTimer)
+		return
+	}
+	n.joinTimer.Reset(wait)
+}
+
+// tellJoined tells the outcome of an attempt to join. A success is told as soon as
+// our neighbours are found: the buckets are refreshed one after another, which
+// takes longer than anybody wants to wait.
+func (n *Node) tellJoined(err error) {
+	if n.cfg.Joined != nil {
+		n.later(func() { n.cfg.Joined(err) })
+	}
+}
+
+// verifyRestored pings the contacts that an earlier run saved. They are hearsay
+// until they answer.
+func (n *Node) verifyRestored() {
+	for i, c := range n.cfg.State.Contacts {
+		if c.Addr.Addr().Is6() != n.v6 || !n.Usable(c.Addr) {
+			continue
+		}
+		ping := func() { n.ask(&query{to: c, method: krpc.MethodPing}) }
+		if i < maxBootstrap {
+			ping()
+			continue
+		}
+		n.after(time.Duration(i/maxBootstrap)*n.jitter(pingPause), ping)
+	}
+}

@@ -1,0 +1,268 @@
+package kademlia
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// The defaults of the Kademlia parameters on the mainline DHT.
+const (
+	DefaultK     = 8
+	DefaultAlpha = 3
+	// MaxK bounds k: the paper's 20 fits.
+	MaxK = 32
+)
+
+// HandlerFunc answers the queries of one method at node n. Its duties are those
+// of krpc.Handler; rq.Reply already holds n's id.
+type HandlerFunc func(n *Node, rq *krpc.Request) error
+
+// NodeConfig configures a Node.
+type NodeConfig struct {
+	// Required.
+	Transport krpc.Transport
+	Clock     krpc.Clock
+	// Rand is the source of ids, secrets and jitter. The node is its only user
+	// from then on. It must be unpredictable, except in a simulation.
+	Rand *rand.Rand
+
+	// Kademlia. Zero means the default.
+	K     int // size of a bucket and of a lookup's result, 1 to MaxK
+	Alpha int // parallel queries of a lookup, at least 1
+
+	// Bootstrap finds the addresses to join through. It returns at once and calls
+	// done later, once, from any goroutine but not before it has returned. nil:
+	// the node waits to be found.
+	Bootstrap func(done func(addrs []netip.AddrPort, err error))
+	// Joined is told the outcome of each attempt to join; nil: nobody is. It may
+	// not block.
+	Joined func(err error)
+	// State is what an earlier run saved. The zero NodeState is a new node.
+	State NodeState
+
+	AllowLocal bool // loopback and private addresses are nodes like others
+	ReadOnly   bool // ask, but do not answer (BEP 43)
+
+	// For the endpoint; see krpc.EndpointConfig.
+	Limiter     *krpc.Limiter
+	Pacer       *krpc.Pacer
+	Blocklist   *krpc.Blocklist
+	Version     string
+	HardTimeout time.Duration
+}
+
+func (c *NodeConfig) withDefaults() (NodeConfig, error) {
+	d := *c
+	if d.K == 0 {
+		d.K = DefaultK
+	}
+	if d.Alpha == 0 {
+		d.Alpha = DefaultAlpha
+	}
+	switch {
+	case d.Transport == nil || d.Clock == nil || d.Rand == nil:
+		return d, errors.New("kademlia: node: Transport, Clock and Rand are required")
+	case d.K < 1 || d.K > MaxK:
+		return d, fmt.Errorf("kademlia: node: k is %d, want 1 to %d", d.K, MaxK)
+	case d.Alpha < 1:
+		return d, fmt.Errorf("kademlia: node: alpha is %d, want at least 1", d.Alpha)
+	}
+	return d, nil
+}
+
+// Node is a DHT node at one address. It is passive and safe for concurrent use;
+// see the package comment.
+type Node struct {
+	cfg      NodeConfig
+	v6       bool
+	endpoint *krpc.Endpoint
+	handlers [krpc.NumMethods]HandlerFunc // fixed once started
+	siblings []*Node                      // of the same program; fixed once started
+	tokens   tokens
+	view     atomic.Pointer[view]
+	counters counters
+
+	mu        sync.Mutex // guards what follows
+	rng       *rand.Rand
+	table     table
+	votes     addrVotes
+	ids       []AddrID // by external address, the current one last
+	lookups   []*traversal
+	verifying map[netip.AddrPort]struct{}
+	timers    []krpc.Timer
+	joining   bool
+	joined    bool
+	attempts  int // to join, since one succeeded
+	joinTimer krpc.Timer
+	pingTimer krpc.Timer
+	started   bool
+	closed    bool
+	// effects are the sends and callbacks to be made once mu is free, in order.
+	// The goroutine that finds draining unset makes them all.
+	effects  []func()
+	draining bool
+}
+
+// NewNode returns a node that answers what is delivered to it, and joins the
+// network once started.
+func NewNode(cfg NodeConfig) (*Node, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, rng: cfg.Rand, verifying: make(map[netip.AddrPort]struct{})}
+	local := cfg.Transport.LocalAddr().Addr()
+	n.v6 = local.Is6()
+	n.tokens.rotate(n.rng)
+	n.table = table{self: n.firstID(local), k: cfg.K}
+	n.view.Store(n.table.view())
+	var seed [32]byte
+	for i := range seed {
+		seed[i] = byte(n.rng.Uint32())
+	}
+	n.endpoint = krpc.NewEndpoint(krpc.EndpointConfig{
+		Transport: cfg.Transport, Clock: cfg.Clock, Handler: n, Rand: rand.New(rand.NewChaCha8(seed)),
+		Limiter: cfg.Limiter, Pacer: cfg.Pacer, Blocklist: cfg.Blocklist,
+		Version: cfg.Version, ReadOnly: cfg.ReadOnly, HardTimeout: cfg.HardTimeout,
+	})
+	return n, nil
+}
+
+// Handle lets h answer the queries of method m. It must be called before Start
+// and before the first datagram is delivered.
+func (n *Node) Handle(m krpc.Method, h HandlerFunc) { n.handlers[m] = h }
+
+// Deliver takes one datagram; it is the krpc.PacketFunc of the transport.
+func (n *Node) Deliver(now time.Time, from netip.AddrPort, b []byte, out krpc.Outbox) {
+	n.endpoint.Deliver(now, from, b, out)
+}
+
+// ID returns the node's id. It changes when the external address does (BEP 42).
+func (n *Node) ID() krpc.ID { return n.view.Load().self }
+
+// LocalAddr returns the address that the node listens on.
+func (n *Node) LocalAddr() netip.AddrPort { return n.cfg.Transport.LocalAddr() }
+
+// Is6 tells whether the node is one of the IPv6 DHT (BEP 32).
+func (n *Node) Is6() bool { return n.v6 }
+
+// K returns the size of a lookup's result.
+func (n *Node) K() int { return n.cfg.K }
+
+// Clock returns the node's clock.
+func (n *Node) Clock() krpc.Clock { return n.cfg.Clock }
+
+// Joined tells whether the node has found others since it started, or has
+// nobody to find.
+func (n *Node) Joined() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.started && !n.closed && (n.joined || n.cfg.Bootstrap == nil)
+}
+
+// Usable tells whether a peer or node at a can be believed to exist: not at a
+// reserved address or port 0, and at a local one only if the node allows them.
+func (n *Node) Usable(a netip.AddrPort) bool { return usable(a, n.cfg.AllowLocal) }
+
+// Start begins to join the network and to keep the table alive.
+func (n *Node) Start() {
+	n.mu.Lock()
+	defer n.unlock()
+	if n.started || n.closed {
+		return
+	}
+	n.started = true
+	n.startUpkeep()
+	n.verifyRestored()
+	n.join()
+}
+
+// Close ends all lookups and queries; their callbacks are made before it returns,
+// unless another goroutine is making them. It does not close the transport.
+func (n *Node) Close() {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return
+	}
+	n.closed = true
+	for _, t := range n.timers {
+		t.Stop()
+	}
+	for _, t := range slices.Clone(n.lookups) {
+		t.finish(krpc.ErrClosed)
+	}
+	n.unlock()
+	n.endpoint.Close()
+}
+
+// unlock publishes the table, frees mu and makes the effects that were queued
+// under it.
+func (n *Node) unlock() {
+	n.publish()
+	if n.draining {
+		n.mu.Unlock()
+		return
+	}
+	n.draining = true
+	for len(n.effects) > 0 {
+		effects := n.effects
+		n.effects = nil
+		n.mu.Unlock()
+		for _, f := range effects {
+			f()
+		}
+		n.mu.Lock()
+	}
+	n.draining = false
+	n.mu.Unlock()
+}
+
+// publish makes the view that queries are answered from current.
+func (n *Node) publish() *view {
+	if n.table.dirty {
+		n.view.Store(n.table.view())
+	}
+	return n.view.Load()
+}
+
+// later queues f to be called once mu is free.
+func (n *Node) later(f func()) { n.effects = append(n.effects, f) }
+
+// now returns the time. Reading the clock takes no lock.
+func (n *Node) now() time.Time { return n.cfg.Clock.Now() }
+
+// after lets f run, under mu, d from now unless the node is closed by then.
+func (n *Node) after(d time.Duration, f func()) krpc.Timer {
+	return n.cfg.Clock.AfterFunc(d, func() {
+		n.mu.Lock()
+		defer n.unlock()
+		if !n.closed {
+			f()
+		}
+	})
+}
+
+// every lets f run, under mu, at intervals of d give or take a quarter: nodes
+// that were started together must not stay in step.
+func (n *Node) every(d time.Duration, f func()) {
+	i := len(n.timers)
+	n.timers = append(n.timers, nil)
+	n.timers[i] = n.after(n.jitter(d), func() {
+		f()
+		n.timers[i].Reset(n.jitter(d))
+	})
+}
+
+// jitter returns d give or take a quarter.
+func (n *Node) jitter(d time.Duration) time.Duration {
+	return d*3/4 + time.Duration(n.rng.Int64N(int64(d/2)+1))
+}

@@ -1,0 +1,130 @@
+package kademlia
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// outageAge is how long nothing must have been heard before silence is no longer
+// blamed on the nodes that were asked, but on the network.
+const outageAge = time.Minute
+
+// query is one query under way. It is the krpc.Observer of its transaction.
+type query struct {
+	n      *Node
+	to     krpc.NodeInfo // the zero ID where it is not known
+	method krpc.Method
+	fill   func(*krpc.Message) // sets the arguments, but for the id; may be nil
+	again  bool                // sent a second time: it is not blamed twice
+
+	// Both are called under n.mu and may be nil. r is nil if there is no reply,
+	// and valid during the call only.
+	onStall func()
+	onDone  func(r *krpc.Message, rtt time.Duration, err error)
+}
+
+// ask sends q once n.mu, which the caller holds, is free.
+func (n *Node) ask(q *query) {
+	q.n = n
+	self := n.table.self
+	n.later(func() {
+		m := krpc.Message{Method: q.method, HasID: true, ID: self}
+		if q.fill != nil {
+			q.fill(&m)
+		}
+		if err := n.endpoint.Query(q.to.Addr, &m, q); err != nil {
+			q.Done(nil, 0, err)
+		}
+	})
+}
+
+// Stalled implements krpc.Observer.
+func (q *query) Stalled() {
+	q.n.mu.Lock()
+	defer q.n.unlock()
+	if q.onStall != nil {
+		q.onStall()
+	}
+}
+
+// Done implements krpc.Observer.
+func (q *query) Done(r *krpc.Message, rtt time.Duration, err error) {
+	n := q.n
+	n.mu.Lock()
+	defer n.unlock()
+	if r != nil {
+		if mismatch := n.heardFrom(q, r); mismatch != nil {
+			r, err = nil, mismatch
+		}
+	} else if err == krpc.ErrTimeout && !q.again && n.now().Sub(n.endpoint.LastReceived()) < outageAge {
+		n.table.failed(q.to, n.now())
+	}
+	q.onStall = nil
+	if q.onDone != nil {
+		q.onDone(r, rtt, err)
+	}
+}
+
+// heardFrom takes note of a reply or an error. It returns an error if the reply
+// does not come from the node that was asked.
+func (n *Node) heardFrom(q *query, r *krpc.Message) error {
+	now := n.now()
+	if r.IP.IsValid() && !n.closed && n.votes.add(q.to.Addr.Addr(), r.IP.Addr(), now) {
+		n.rebase(n.votes.current)
+	}
+	if r.Kind == krpc.KindError {
+		// It lives, but proves no id.
+		n.table.queried(q.to, now)
+		return nil
+	}
+	if !r.HasID {
+		return errNoID
+	}
+	if r.ID == n.table.self {
+		n.table.dropAddr(krpc.NodeInfo{ID: r.ID, Addr: q.to.Addr})
+		return errReflected
+	}
+	if n.table.responded(krpc.NodeInfo{ID: r.ID, Addr: q.to.Addr}, now) {
+		n.welcomed()
+	}
+	if q.to.ID != (krpc.ID{}) && q.to.ID != r.ID {
+		return errOtherID
+	}
+	return nil
+}
+
+// PingResult is a node's answer to a ping.
+type PingResult struct {
+	Node    krpc.NodeInfo
+	RTT     time.Duration
+	Version string         // the software that it says it is
+	SeenAs  netip.AddrPort // where it sees us; invalid if it does not say
+}
+
+// Ping asks the node at addr for its id; done is called once.
+func (n *Node) Ping(addr netip.AddrPort, done func(PingResult, error)) {
+	n.Query(krpc.NodeInfo{Addr: addr}, krpc.MethodPing, nil, func(r *krpc.Message, rtt time.Duration, err error) {
+		if err != nil {
+			done(PingResult{}, err)
+			return
+		}
+		done(PingResult{krpc.NodeInfo{ID: r.ID, Addr: addr}, rtt, string(r.Version), r.IP}, nil)
+	})
+}
+
+// Query sends one query of any method. fill sets the arguments but for the
+// sender's id, and may be nil. If to.ID is not zero, a reply with another id is an
+// error. done is called once, with a reply of its own to keep or with an error,
+// an *krpc.Error if the node sent one; it may not block.
+func (n *Node) Query(to krpc.NodeInfo, m krpc.Method, fill func(*krpc.Message), done func(r *krpc.Message, rtt time.Duration, err error)) {
+	n.mu.Lock()
+	defer n.unlock()
+	n.ask(&query{to: to, method: m, fill: fill, onDone: func(r *krpc.Message, rtt time.Duration, err error) {
+		if r != nil {
+			r = r.Clone()
+		}
+		n.later(func() { done(r, rtt, err) })
+	}})
+}

@@ -1,0 +1,377 @@
+package kademlia
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+const (
+	// questionableAge is how long a contact may be silent before it is pinged
+	// (BEP 5).
+	questionableAge = 15 * time.Minute
+	// refreshAge is how long a bucket may go without a lookup in it (BEP 5).
+	refreshAge = 15 * time.Minute
+	// retryAge is the wait after a contact's first failure to answer a ping.
+	retryAge = time.Minute
+
+	// maxFails is how many queries in a row a contact may leave unanswered while
+	// nobody waits for its place; with a replacement at hand it may leave none.
+	maxFails = 3
+	// maxSpares bounds the replacement cache of a bucket.
+	maxSpares = 8
+	// topBucket is the size of the farthest bucket. It halves from each bucket to
+	// the next down to k, which saves the first hops of a lookup (Jimenez et al.,
+	// "Sub-Second Lookups on a Large-Scale Kademlia-Based Overlay", P2P 2011).
+	topBucket = 128
+)
+
+// bucket holds the contacts that share a given number of leading bits with us.
+// Old ones that still live are never evicted for new ones (Maymounkov and
+// Mazières, 2002, section 2.2).
+type bucket struct {
+	live   []contact
+	spares []contact // the replacement cache: verified, newest last
+	// looked is when a lookup last had its target here, Unix time in ns.
+	looked int64
+}
+
+// table is the routing table of one node and one address family. Only nodes
+// that have replied enter it. It is not safe for concurrent use; what readers on
+// other goroutines need is in the view.
+type table struct {
+	self    krpc.ID
+	k       int
+	buckets []bucket // by common prefix length with self
+	dirty   bool     // the view is out of date
+}
+
+func (t *table) capacity(i int) int { return max(t.k, topBucket>>min(i, 16)) }
+
+// bucketOf returns the bucket for id, which is not self, growing the table as
+// needed.
+func (t *table) bucketOf(id krpc.ID, now time.Time) (int, *bucket) {
+	i := t.self.CommonPrefixLen(id)
+	for len(t.buckets) <= i {
+		t.buckets = append(t.buckets, bucket{looked: now.UnixNano()})
+	}
+	return i, &t.buckets[i]
+}
+
+func (t *table) size() int {
+	n := 0
+	for i := range t.buckets {
+		n += len(t.buckets[i].live)
+	}
+	return n
+}
+
+// responded takes note of a reply from n. It reports whether n is new in the
+// table.
+func (t *table) responded(n krpc.NodeInfo, now time.Time) bool {
+	if n.ID == t.self {
+		return false
+	}
+	i, b := t.bucketOf(n.ID, now)
+	c := newContact(n, now)
+	for _, list := range [][]contact{b.live, b.spares} {
+		j := indexID(list, n.ID)
+		if j < 0 {
+			continue
+		}
+		if old := &list[j]; old.at(n.Addr) {
+			atomic.StoreUint32(&old.fails, 0)
+			old.seen = c.seen
+			return false
+		} else if old.answers() {
+			// Whoever claims the id of a live contact has to wait until that fails.
+			return false
+		}
+		t.remove(n.ID)
+		break
+	}
+	t.dropAddr(n)
+	if !t.admits(b, n) {
+		return false
+	}
+	if len(b.live) < t.capacity(i) {
+		b.live = append(b.live, c)
+		t.dirty = true
+		return true
+	}
+	if j := worst(b.live); !b.live[j].answers() {
+		t.replace(b, j, c)
+		return true
+	}
+	if len(b.spares) == maxSpares {
+		b.spares = slices.Delete(b.spares, 0, 1)
+	}
+	b.spares = append(b.spares, c)
+	return false
+}
+
+// queried takes note of a query from n. It reports whether n would be welcome:
+// unknown, with room for it. A query alone lets nobody in, since its sender may
+// be unreachable or not even exist.
+func (t *table) queried(n krpc.NodeInfo, now time.Time) bool {
+	if n.ID == t.self {
+		return false
+	}
+	i, b := t.bucketOf(n.ID, now)
+	if j := indexID(b.live, n.ID); j >= 0 {
+		if c := &b.live[j]; c.at(n.Addr) {
+			c.seen = now.UnixNano()
+		}
+		return false
+	}
+	return t.wants(i, b, n)
+}
+
+// unknown tells whether n is not in the table and would enter it by a reply.
+func (t *table) unknown(n krpc.NodeInfo, now time.Time) bool {
+	if n.ID == t.self {
+		return false
+	}
+	i, b := t.bucketOf(n.ID, now)
+	return indexID(b.live, n.ID) < 0 && t.wants(i, b, n)
+}
+
+// pinged takes note that the contact with this id is asked for a sign of life, so
+// that it is not asked again before it could answer.
+func (t *table) pinged(id krpc.ID, now time.Time) {
+	b := &t.buckets[t.self.CommonPrefixLen(id)]
+	if j := indexID(b.live, id); j >= 0 {
+		b.live[j].tried = now.UnixNano()
+	}
+}
+
+// probation lets the contact with this id be pinged again after verifyDelay.
+func (t *table) probation(id krpc.ID, now time.Time) {
+	if i := t.self.CommonPrefixLen(id); i < len(t.buckets) {
+		if j := indexID(t.buckets[i].live, id); j >= 0 {
+			t.buckets[i].live[j].seen = now.Add(verifyDelay - questionableAge).UnixNano()
+		}
+	}
+}
+
+// neighbour tells whether id would be among the k closest to us.
+func (t *table) neighbour(id krpc.ID) bool {
+	closer := 0
+	for i := t.self.CommonPrefixLen(id) + 1; i < len(t.buckets) && closer < t.k; i++ {
+		closer += len(t.buckets[i].live)
+	}
+	return closer < t.k
+}
+
+// wants tells whether n, which is not in the table, would enter it by a reply.
+func (t *table) wants(i int, b *bucket, n krpc.NodeInfo) bool {
+	full := len(b.live) >= t.capacity(i) && (len(b.spares) > 0 || b.live[worst(b.live)].answers())
+	return !full && t.admits(b, n)
+}
+
+// admits tells whether one more contact at n's address keeps to the limits: one
+// for each address in the table, one for each network in a bucket.
+func (t *table) admits(b *bucket, n krpc.NodeInfo) bool {
+	addr := n.Addr.Addr()
+	if !diverse(addr) {
+		return true
+	}
+	network := subnetOf(addr)
+	for i := range b.live {
+		if network.Contains(b.live[i].addr()) {
+			return false
+		}
+	}
+	ip := addr.As16()
+	for i := range t.buckets {
+		for j := range t.buckets[i].live {
+			if t.buckets[i].live[j].ip == ip {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// dropAddr removes a contact at the very address of n that has another id: the
+// node there has changed its own.
+func (t *table) dropAddr(n krpc.NodeInfo) {
+	for i := range t.buckets {
+		for j := range t.buckets[i].live {
+			if c := &t.buckets[i].live[j]; c.at(n.Addr) && c.id != n.ID {
+				t.remove(c.id)
+				return
+			}
+		}
+	}
+}
+
+// failed takes note that the contact n left a query unanswered: it makes room
+// for a replacement at once, or goes after maxFails without one.
+func (t *table) failed(n krpc.NodeInfo, now time.Time) {
+	if n.ID == t.self {
+		return
+	}
+	_, b := t.bucketOf(n.ID, now)
+	if j := indexID(b.spares, n.ID); j >= 0 && b.spares[j].at(n.Addr) {
+		b.spares = slices.Delete(b.spares, j, j+1)
+		return
+	}
+	j := indexID(b.live, n.ID)
+	if j < 0 || !b.live[j].at(n.Addr) {
+		return
+	}
+	c := &b.live[j]
+	fails := atomic.AddUint32(&c.fails, 1)
+	c.tried = now.UnixNano()
+	if t.promote(b, j) {
+		return
+	}
+	if fails >= maxFails {
+		t.remove(n.ID)
+	}
+}
+
+// promote puts the best replacement in the place of b.live[j]: an id that BEP 42
+// allows before others, then the newest.
+func (t *table) promote(b *bucket, j int) bool {
+	best := -1
+	for i := range b.spares {
+		c := &b.spares[i]
+		if (best < 0 || c.secure || !b.spares[best].secure) && t.admits(b, c.info()) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return false
+	}
+	c := b.spares[best]
+	b.spares = slices.Delete(b.spares, best, best+1)
+	t.replace(b, j, c)
+	return true
+}
+
+// replace puts c in the place of b.live[j]. Views share the old array, so that
+// the change is made in a new one.
+func (t *table) replace(b *bucket, j int, c contact) {
+	b.live = slices.Clone(b.live)
+	b.live[j] = c
+	t.dirty = true
+}
+
+// remove takes the contact with this id out of the table.
+func (t *table) remove(id krpc.ID) {
+	b := &t.buckets[t.self.CommonPrefixLen(id)]
+	if j := indexID(b.live, id); j >= 0 {
+		b.live = append(slices.Clone(b.live[:j]), b.live[j+1:]...)
+		t.dirty = true
+	}
+	if j := indexID(b.spares, id); j >= 0 {
+		b.spares = slices.Delete(b.spares, j, j+1)
+	}
+}
+
+// pings returns up to limit contacts that are due for a ping, and when the next
+// one will be.
+func (t *table) pings(now time.Time, limit int) (due []krpc.NodeInfo, next time.Time) {
+	first := now.Add(questionableAge).UnixNano()
+	for i := range t.buckets {
+		live := t.buckets[i].live
+		for j := range live {
+			at := live[j].pingDue()
+			if at <= now.UnixNano() && len(due) < limit {
+				due = append(due, live[j].info())
+				continue
+			}
+			first = min(first, at)
+		}
+	}
+	return due, time.Unix(0, first)
+}
+
+// idle returns a random id in each bucket without a lookup in it for refreshAge,
+// no farther down than the bucket of our closest neighbour.
+func (t *table) idle(now time.Time, rng *rand.Rand) []krpc.ID {
+	var targets []krpc.ID
+	for i := range t.depth() {
+		if now.UnixNano()-t.buckets[i].looked >= int64(refreshAge) {
+			targets = append(targets, idInBucket(t.self, i, rng))
+		}
+	}
+	return targets
+}
+
+// depth returns one more than the number of the deepest bucket with a contact.
+func (t *table) depth() int {
+	for i := len(t.buckets); i > 0; i-- {
+		if len(t.buckets[i-1].live) > 0 {
+			return i
+		}
+	}
+	return 0
+}
+
+// lookedUp takes note of a lookup for target.
+func (t *table) lookedUp(target krpc.ID, now time.Time) {
+	if i := t.self.CommonPrefixLen(target); i < len(t.buckets) {
+		t.buckets[i].looked = now.UnixNano()
+	}
+}
+
+// rebase moves the contacts to a table around a new id.
+func (t *table) rebase(self krpc.ID, now time.Time) {
+	old := t.buckets
+	*t = table{self: self, k: t.k, dirty: true}
+	for i := range old {
+		for _, c := range slices.Concat(old[i].live, old[i].spares) {
+			if c.id == self {
+				continue
+			}
+			j, b := t.bucketOf(c.id, now)
+			if len(b.live) < t.capacity(j) && t.admits(b, c.info()) {
+				b.live = append(b.live, c)
+			}
+		}
+	}
+}
+
+func indexID(list []contact, id krpc.ID) int {
+	// By index: views read here what the table writes, and may not touch more of
+	// a contact than its id.
+	for i := range list {
+		if list[i].id == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// worst returns the index of the contact to give up first: the most failures,
+// then the id that BEP 42 does not allow.
+func worst(list []contact) int {
+	w := 0
+	for i := range list {
+		a, b := atomic.LoadUint32(&list[i].fails), atomic.LoadUint32(&list[w].fails)
+		if a > b || a == b && !list[i].secure && list[w].secure {
+			w = i
+		}
+	}
+	return w
+}
+
+// idInBucket draws an id that shares exactly the first i bits with self.
+func idInBucket(self krpc.ID, i int, rng *rand.Rand) krpc.ID {
+	id := krpc.RandomID(rng)
+	for b := range i {
+		mask := byte(0x80) >> (b % 8)
+		id[b/8] = id[b/8]&^mask | self[b/8]&mask
+	}
+	if i < 8*krpc.IDLen {
+		mask := byte(0x80) >> (i % 8)
+		id[i/8] = id[i/8]&^mask | ^self[i/8]&mask
+	}
+	return id
+}

@@ -1,0 +1,217 @@
+package kademlia
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+var (
+	errNoID      = errors.New("kademlia: reply without a node id")
+	errOtherID   = errors.New("kademlia: reply with another node id")
+	errReflected = errors.New("kademlia: reply with our own node id")
+
+	// ErrStopped ends a lookup that its owner stopped.
+	ErrStopped = errors.New("kademlia: lookup stopped")
+)
+
+// lastWait is how many soft timeouts a node among the closest, asked twice, is
+// given on top of its own before a lookup ends without it. It is slower than nine
+// nodes in ten; only a lookup that is over but for it waits.
+const lastWait = 2
+
+// LookupKind tells lookups apart in the statistics.
+type LookupKind uint8
+
+// The kinds of lookups.
+const (
+	LookupUpkeep   LookupKind = iota // joining and bucket refresh
+	LookupFindNode                   // for the nodes alone
+	LookupGetPeers                   // for peers
+	LookupAnnounce                   // for peers, and for where to announce
+
+	numLookupKinds = iota
+)
+
+var lookupKindNames = [numLookupKinds]string{"upkeep", "find_node", "get_peers", "announce"}
+
+// String returns the kind as a metric label.
+func (k LookupKind) String() string { return lookupKindNames[k] }
+
+// Lookup describes an iterative lookup.
+type Lookup struct {
+	Target krpc.ID
+	Kind   LookupKind
+	// Method is the query that each node on the way is asked; Fill sets its
+	// arguments but for the id and "want". Both zero: find_node for the target.
+	Method krpc.Method
+	Fill   func(*krpc.Message)
+	// Visit, if set, is called for every reply, with a copy to keep.
+	Visit func(from krpc.NodeInfo, r *krpc.Message)
+	// Done is called once, after all calls to Visit. Neither may block.
+	Done func(LookupResult)
+}
+
+// Contact is a node that replied to a lookup.
+type Contact struct {
+	krpc.NodeInfo
+	Token []byte // to store at the node with; nil if it gave none
+	Hops  int    // from us: 1 for a contact of our own table
+}
+
+// LookupResult is how a lookup ended.
+type LookupResult struct {
+	// Closest are the up to k nodes closest to the target that replied, closest
+	// first.
+	Closest []Contact
+	Hops    int // to the closest node
+	Queries int // sent, repeated ones included
+	Replies int
+	Took    time.Duration
+	// Err is nil for a lookup that ran to its end, whatever it found.
+	Err error
+}
+
+// traversal runs a lookup on the endpoint. The node's mu guards it.
+type traversal struct {
+	n       *Node
+	cfg     Lookup
+	l       *lookup
+	started time.Time
+	replies int
+	over    bool
+}
+
+// Lookup starts an iterative lookup. stop ends it early, with ErrStopped.
+func (n *Node) Lookup(cfg Lookup) (stop func()) {
+	n.mu.Lock()
+	defer n.unlock()
+	t := n.lookup(cfg)
+	return func() {
+		n.mu.Lock()
+		defer n.unlock()
+		t.finish(ErrStopped)
+	}
+}
+
+// lookup starts a lookup under mu.
+func (n *Node) lookup(cfg Lookup) *traversal {
+	if cfg.Method == krpc.MethodUnknown {
+		cfg.Method = krpc.MethodFindNode
+		cfg.Fill = func(m *krpc.Message) { m.HasTarget, m.Target = true, cfg.Target }
+	}
+	t := &traversal{n: n, cfg: cfg, l: newLookup(cfg.Target, n.cfg.K, n.cfg.Alpha), started: n.now()}
+	n.lookups = append(n.lookups, t)
+	if n.closed {
+		t.finish(krpc.ErrClosed)
+		return t
+	}
+	n.table.lookedUp(cfg.Target, t.started)
+	for _, c := range n.publish().infos(cfg.Target, maxReplyNodes) {
+		t.l.add(c, 1)
+	}
+	t.step()
+	return t
+}
+
+// step sends what is to be sent, and ends the lookup if it is over.
+func (t *traversal) step() {
+	if t.over {
+		return
+	}
+	for {
+		to, again, ok := t.l.next()
+		if !ok {
+			break
+		}
+		t.ask(to, again)
+	}
+	if t.l.over() {
+		t.finish(nil)
+	}
+}
+
+func (t *traversal) ask(to krpc.NodeInfo, again bool) {
+	want := t.n.wanted()
+	t.n.ask(&query{
+		to:     to,
+		method: t.cfg.Method,
+		again:  again,
+		fill: func(m *krpc.Message) {
+			m.Want = want
+			t.cfg.Fill(m)
+		},
+		onStall: func() {
+			if again {
+				t.n.after(lastWait*t.n.endpoint.StallTime(), func() { t.stalled(to) })
+				return
+			}
+			t.stalled(to)
+		},
+		onDone: func(r *krpc.Message, _ time.Duration, err error) {
+			if err != nil {
+				t.l.failed(to)
+			} else {
+				t.replied(to, r)
+			}
+			t.step()
+		},
+	})
+}
+
+func (t *traversal) stalled(n krpc.NodeInfo) {
+	t.l.stalled(n)
+	t.step()
+}
+
+// replied takes in one reply: its token, its nodes, and what Visit wants of it.
+func (t *traversal) replied(from krpc.NodeInfo, r *krpc.Message) {
+	if t.over {
+		return
+	}
+	depth, ok := t.l.replied(from, slices.Clone(r.Token))
+	if !ok {
+		return
+	}
+	t.replies++
+	if t.cfg.Visit != nil {
+		r := r.Clone()
+		t.n.later(func() { t.cfg.Visit(from, r) })
+	}
+	taken := 0
+	for node := range r.EachNode {
+		if node.Addr.Addr().Is6() != t.n.v6 {
+			t.n.suggest(node)
+			continue
+		}
+		if taken == maxFromReply {
+			break
+		}
+		if node.ID != t.n.table.self && t.n.Usable(node.Addr) {
+			taken++
+			t.l.add(node, depth+1)
+		}
+	}
+}
+
+// finish ends the lookup; late replies are the table's business alone.
+func (t *traversal) finish(err error) {
+	if t.over {
+		return
+	}
+	t.over = true
+	n := t.n
+	n.lookups = slices.DeleteFunc(n.lookups, func(o *traversal) bool { return o == t })
+	res := LookupResult{Closest: t.l.closest(), Queries: t.l.queries, Replies: t.replies, Took: n.now().Sub(t.started), Err: err}
+	if len(res.Closest) > 0 {
+		res.Hops = res.Closest[0].Hops
+	}
+	if err == nil {
+		n.counters.lookup(t.cfg.Kind, res)
+	}
+	if t.cfg.Done != nil {
+		n.later(func() { t.cfg.Done(res) })
+	}
+}

@@ -1,0 +1,154 @@
+package kademlia
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+const (
+	// selfLookupInterval is how often the neighbourhood is looked up again.
+	selfLookupInterval = 30 * time.Minute
+	// settleDelay is when it is looked up for the second time: who joined while we
+	// did is known to it by then.
+	settleDelay = 5 * time.Minute
+	// refreshTick spreads the refresh of idle buckets: one at each tick.
+	refreshTick = 30 * time.Second
+	// pingBatch bounds the questionable contacts pinged at a time.
+	pingBatch = 4
+	pingPause = time.Second
+
+	// maxVerifying bounds the strangers that wait for a ping.
+	maxVerifying = 64
+	// eagerSize is the table size below which strangers are pinged at once, so
+	// that a network that starts together forms. So are new neighbours, whom only
+	// we can name to others. The rest has to wait for verifyDelay: a node behind a
+	// NAT that has just sent us a query can be reached for about that long, and by
+	// nobody else. Whoever did not wait is pinged again when it is over.
+	eagerSize   = 32
+	verifyDelay = 2 * time.Minute
+	// shortTable is the size below which the other family is asked for help.
+	shortTable = 30
+)
+
+// startUpkeep sets the timers that run until Close.
+func (n *Node) startUpkeep() {
+	n.every(tokenRotation, func() { n.tokens.rotate(n.rng) })
+	n.every(refreshTick, n.refreshOne)
+	n.every(selfLookupInterval, n.join)
+	n.timers = append(n.timers, n.after(n.jitter(settleDelay), n.join))
+	n.pingTimer = n.after(n.jitter(questionableAge), n.pingQuestionable)
+	n.timers = append(n.timers, n.pingTimer)
+}
+
+// refreshOne looks up a random id in one of the idle buckets.
+func (n *Node) refreshOne() {
+	if idle := n.table.idle(n.now(), n.rng); len(idle) > 0 && !n.joining {
+		n.lookup(Lookup{Target: idle[n.rng.IntN(len(idle))]})
+	}
+}
+
+// pingQuestionable pings a few of the contacts that are due, and comes again
+// when more are.
+func (n *Node) pingQuestionable() {
+	now := n.now()
+	due, next := n.table.pings(now, pingBatch)
+	for _, c := range due {
+		n.table.pinged(c.ID, now)
+		n.ask(&query{to: c, method: krpc.MethodPing})
+	}
+	// Contacts on probation may come in before next.
+	n.pingTimer.Reset(max(min(next.Sub(now), n.jitter(verifyDelay)), n.jitter(pingPause)))
+}
+
+// heard takes note of the sender of a query. It is on the packet path: it
+// touches nothing where the query cannot matter, and waits for nobody.
+func (n *Node) heard(from krpc.NodeInfo, now time.Time) {
+	if from.Addr.Addr().Is6() != n.v6 || !n.view.Load().interest(from.ID) || !n.Usable(from.Addr) {
+		return
+	}
+	if !n.mu.TryLock() {
+		return // It is only a hint, and there will be others.
+	}
+	defer n.unlock()
+	if n.table.queried(from, now) {
+		n.verify(from)
+	}
+}
+
+// suggest hands a node of the other family, heard of in a reply, to the sibling
+// that can use it (BEP 32, "Bootstrapping").
+func (n *Node) suggest(node krpc.NodeInfo) {
+	for _, s := range n.siblings {
+		if s.v6 == node.Addr.Addr().Is6() && s.Usable(node.Addr) {
+			n.later(func() {
+				s.mu.Lock()
+				defer s.unlock()
+				if s.table.size() < shortTable && s.table.unknown(node, s.now()) {
+					s.verify(node)
+				}
+			})
+		}
+	}
+}
+
+// wanted returns what our lookups ask for: both families while a sibling of the
+// other one is short of nodes, else nothing, which means our own (BEP 32).
+func (n *Node) wanted() krpc.Want {
+	for _, s := range n.siblings {
+		if s.v6 != n.v6 && s.short() {
+			return krpc.WantN4 | krpc.WantN6
+		}
+	}
+	return 0
+}
+
+// short tells from the published view, without the lock, whether the table is
+// short of nodes.
+func (n *Node) short() bool {
+	size := 0
+	for _, b := range n.view.Load().buckets {
+		size += len(b)
+	}
+	return size < shortTable
+}
+
+// verify pings a stranger that the table has room for: at once if it is needed,
+// else after a delay.
+func (n *Node) verify(node krpc.NodeInfo) {
+	if n.closed || len(n.verifying) >= maxVerifying {
+		return
+	}
+	if _, ok := n.verifying[node.Addr]; ok {
+		return
+	}
+	n.verifying[node.Addr] = struct{}{}
+	if n.table.size() < eagerSize || n.table.neighbour(node.ID) {
+		n.pingStranger(node.Addr, true)
+		return
+	}
+	n.after(n.jitter(verifyDelay), func() { n.pingStranger(node.Addr, false) })
+}
+
+func (n *Node) pingStranger(addr netip.AddrPort, eager bool) {
+	n.ask(&query{
+		to:     krpc.NodeInfo{Addr: addr},
+		method: krpc.MethodPing,
+		onDone: func(r *krpc.Message, _ time.Duration, err error) {
+			delete(n.verifying, addr)
+			if eager && err == nil {
+				n.table.probation(r.ID, n.now())
+			}
+		},
+	})
+}
+
+// welcomed takes note of a new contact. The first one ends our loneliness: it has
+// to be pinged in time, and it may know others.
+func (n *Node) welcomed() {
+	if n.started && !n.closed && n.table.size() == 1 {
+		n.pingTimer.Reset(n.jitter(questionableAge))
+		n.join()
+	}
+}
