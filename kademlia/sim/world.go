@@ -1,0 +1,159 @@
+// Package sim runs worlds of real nodes on a simulated network and measures
+// them. A world repeats itself, datagram for datagram, for the same seed.
+package sim
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/krpc"
+	"github.com/kadnode/kadnode/krpc/simnet"
+)
+
+// start is the time at which every world begins.
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Config describes a world.
+type Config struct {
+	Nodes int
+	Seed  uint64
+	K     int // 0: kademlia.DefaultK
+	Alpha int // 0: kademlia.DefaultAlpha
+	IPv6  bool
+	// Link is the network between the nodes while they join. Zero: round-trip
+	// times as on the Internet, nothing lost.
+	Link simnet.Link
+	// Setup, if set, is called for each node before it starts, to attach to it
+	// what runs on the DHT.
+	Setup func(*kademlia.Node)
+}
+
+// Host is one node of a world.
+type Host struct {
+	*kademlia.Node
+	Addr netip.AddrPort
+	Net  *simnet.Host
+	Down bool // by Kill
+}
+
+// World is a number of nodes on a network. It is not safe for concurrent use.
+type World struct {
+	Clock *simnet.Clock
+	Net   *simnet.Network
+	Rand  *rand.Rand
+	Hosts []*Host
+	cfg   Config
+}
+
+// New returns a world without nodes; Grow adds them.
+func New(cfg Config) *World {
+	w := &World{cfg: cfg, Clock: simnet.NewClock(start), Rand: rand.New(rand.NewPCG(cfg.Seed, 0))}
+	if w.cfg.Link.Latency == nil {
+		w.cfg.Link.Latency = simnet.LognormalRTT(90*time.Millisecond, 350*time.Millisecond, cfg.Seed)
+	}
+	w.Net = simnet.NewNetwork(w.Clock, rand.New(rand.NewPCG(cfg.Seed, 1)), w.cfg.Link)
+	return w
+}
+
+// Build returns a world of cfg.Nodes nodes that have joined, one each interval,
+// and then had time to settle.
+func Build(cfg Config, interval, settle time.Duration) *World {
+	w := New(cfg)
+	for range cfg.Nodes {
+		w.Grow()
+		w.Clock.Run(interval)
+	}
+	w.Clock.Run(settle)
+	return w
+}
+
+// Grow adds a node that joins through up to three others.
+func (w *World) Grow() *Host {
+	i := len(w.Hosts)
+	h := &Host{Addr: simnet.Addr(i)}
+	if w.cfg.IPv6 {
+		h.Addr = simnet.Addr6(i)
+	}
+	h.Net = w.Net.Host(h.Addr, func(now time.Time, from netip.AddrPort, b []byte, out krpc.Outbox) {
+		h.Node.Deliver(now, from, b, out)
+	})
+	cfg := kademlia.NodeConfig{
+		Transport: h.Net,
+		Clock:     w.Clock,
+		Rand:      rand.New(rand.NewPCG(w.cfg.Seed, uint64(i)+2)),
+		K:         w.cfg.K,
+		Alpha:     w.cfg.Alpha,
+	}
+	if i > 0 {
+		cfg.Bootstrap = w.bootstrap
+	}
+	var err error
+	if h.Node, err = kademlia.NewNode(cfg); err != nil {
+		panic(err)
+	}
+	if w.cfg.Setup != nil {
+		w.cfg.Setup(h.Node)
+	}
+	w.Hosts = append(w.Hosts, h)
+	h.Start()
+	return h
+}
+
+// bootstrap names three random nodes that are up.
+func (w *World) bootstrap(done func([]netip.AddrPort, error)) {
+	var addrs []netip.AddrPort
+	for range 3 {
+		addrs = append(addrs, w.RandomHost().Addr)
+	}
+	w.Clock.AfterFunc(0, func() { done(addrs, nil) })
+}
+
+// RandomHost returns a node that is up.
+func (w *World) RandomHost() *Host {
+	for {
+		if h := w.Hosts[w.Rand.IntN(len(w.Hosts))]; !h.Down {
+			return h
+		}
+	}
+}
+
+// Kill ends a node without a word to anybody.
+func (w *World) Kill(h *Host) {
+	h.Down = true
+	h.Net.Close()
+	h.Close()
+}
+
+// Closest returns the k nodes that are up and truly closest to target, closest
+// first.
+func (w *World) Closest(target krpc.ID, k int) []krpc.NodeInfo {
+	best := make([]krpc.NodeInfo, 0, k+1)
+	for _, h := range w.Hosts {
+		if h.Down {
+			continue
+		}
+		n := krpc.NodeInfo{ID: h.ID(), Addr: h.Addr}
+		at, _ := slices.BinarySearchFunc(best, n, func(a, b krpc.NodeInfo) int {
+			return krpc.CompareDistance(a.ID, b.ID, target)
+		})
+		if at < k {
+			best = slices.Insert(best, at, n)
+			best = best[:min(len(best), k)]
+		}
+	}
+	return best
+}
+
+// Lookup runs a lookup for the nodes closest to target from h to its end.
+func (w *World) Lookup(h *Host, target krpc.ID) kademlia.LookupResult {
+	var res kademlia.LookupResult
+	ended := false
+	h.Lookup(kademlia.Lookup{Target: target, Kind: kademlia.LookupFindNode, Done: func(r kademlia.LookupResult) {
+		res, ended = r, true
+	}})
+	w.Clock.RunUntil(func() bool { return ended }, time.Minute)
+	return res
+}
