@@ -41,6 +41,12 @@ func (c *contact) at(a netip.AddrPort) bool {
 	return c.port == a.Port() && c.ip == a.Addr().As16()
 }
 
+// alive takes note of an answer.
+func (c *contact) alive(now time.Time) {
+	atomic.StoreUint32(&c.fails, 0)
+	c.seen = now.UnixNano()
+}
+
 // answers tells whether nothing speaks against the contact being alive.
 func (c *contact) answers() bool { return atomic.LoadUint32(&c.fails) == 0 }
 

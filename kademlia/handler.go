@@ -45,7 +45,7 @@ func (n *Node) AddNodes(rq *krpc.Request, target krpc.ID) {
 			want = krpc.WantN6
 		}
 	}
-	k := min(n.cfg.K, maxReplyNodes)
+	k := n.cfg.K
 	if want == krpc.WantN4|krpc.WantN6 {
 		k = min(k, DefaultK) // both lists have to fit into krpc.MaxReply
 	}

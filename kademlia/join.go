@@ -22,23 +22,25 @@ const (
 
 var errNobody = errors.New("kademlia: join: no node answered")
 
-// join finds our place in the network: it pings the bootstrap nodes if the table
-// is short of nodes, looks up our own id, and then refreshes every bucket farther
-// than that of our closest neighbour (Maymounkov and Mazières, 2002, section
-// 2.3). Until it has found k nodes it comes again, for ever.
+// join finds our place in the network: it pings the bootstrap nodes, looks up our
+// own id, and then refreshes every bucket farther than that of our closest
+// neighbour (Maymounkov and Mazières, 2002, section 2.3). Until it has found k
+// nodes it comes again soon, and for ever now and then: a bootstrap node may have
+// been on the other side of a network that was cut in two.
 func (n *Node) join() {
 	if n.joining || n.closed {
 		return
 	}
 	n.joining = true
-	if n.cfg.Bootstrap == nil || n.table.size() >= n.cfg.K {
-		n.lookupSelf()
+	if n.cfg.Bootstrap == nil {
+		n.lookupSelf(nil)
 		return
 	}
 	n.later(func() { n.cfg.Bootstrap(n.pingBootstrap) })
 }
 
-// pingBootstrap goes on with join once the bootstrap addresses are known.
+// pingBootstrap goes on with join once the bootstrap addresses are known: all of
+// them if the table is short of nodes, else one.
 func (n *Node) pingBootstrap(addrs []netip.AddrPort, err error) {
 	n.mu.Lock()
 	defer n.unlock()
@@ -48,31 +50,42 @@ func (n *Node) pingBootstrap(addrs []netip.AddrPort, err error) {
 	addrs = slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool {
 		return a.Addr().Is6() != n.v6 || !usable(a, true)
 	})
+	n.rng.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+	limit := maxBootstrap
+	if n.table.size() >= n.cfg.K {
+		limit = 1
+	}
+	addrs = addrs[:min(len(addrs), limit)]
 	if len(addrs) == 0 {
-		n.bootstrapped(err)
+		n.bootstrapped(nil, err)
 		return
 	}
-	waiting, started := min(len(addrs), maxBootstrap), false
-	for _, a := range addrs[:waiting] {
+	waiting, started := len(addrs), false
+	for _, a := range addrs {
 		n.ask(&query{
 			to:     krpc.NodeInfo{Addr: a},
 			method: krpc.MethodPing,
-			onDone: func(_ *krpc.Message, _ time.Duration, err error) {
+			onDone: func(r *krpc.Message, _ time.Duration, err error) {
 				waiting--
-				// The first answer is enough to go on with; so is the last failure.
-				if !started && !n.closed && (err == nil || waiting == 0) {
-					started = true
-					n.bootstrapped(nil)
+				if started || n.closed || err != nil && waiting > 0 {
+					return
 				}
+				// The first answer is enough to go on with; so is the last failure.
+				started = true
+				var via []krpc.NodeInfo
+				if err == nil {
+					via = []krpc.NodeInfo{{ID: r.ID, Addr: a}}
+				}
+				n.bootstrapped(via, nil)
 			},
 		})
 	}
 }
 
 // bootstrapped goes on with join when the bootstrap nodes have been tried.
-func (n *Node) bootstrapped(err error) {
-	if n.table.size() > 0 {
-		n.lookupSelf()
+func (n *Node) bootstrapped(via []krpc.NodeInfo, err error) {
+	if n.table.size() > 0 || via != nil {
+		n.lookupSelf(via)
 		return
 	}
 	if err == nil {
@@ -81,15 +94,15 @@ func (n *Node) bootstrapped(err error) {
 	n.joinEnds(err)
 }
 
-func (n *Node) lookupSelf() {
+func (n *Node) lookupSelf(via []krpc.NodeInfo) {
 	self := n.table.self
-	n.lookupThen(self, func(res LookupResult) {
+	n.joinedAs = self
+	n.lookupThen(Lookup{Target: self, via: via}, func(res LookupResult) {
 		if len(res.Closest) == 0 {
 			n.joinEnds(errNobody)
 			return
 		}
 		n.joined = true
-		n.tellJoined(nil)
 		n.refresh(0, self.CommonPrefixLen(res.Closest[0].ID))
 	})
 }
@@ -101,23 +114,28 @@ func (n *Node) refresh(i, end int) {
 		n.joinEnds(nil)
 		return
 	}
-	n.lookupThen(idInBucket(n.table.self, i, n.rng), func(LookupResult) { n.refresh(i+1, end) })
+	n.lookupThen(Lookup{Target: idInBucket(n.table.self, i, n.rng)}, func(LookupResult) { n.refresh(i+1, end) })
 }
 
-// lookupThen looks up target and calls f under mu, unless the node was closed.
-func (n *Node) lookupThen(target krpc.ID, f func(LookupResult)) {
-	n.lookup(Lookup{Target: target, Done: func(res LookupResult) {
+// lookupThen runs a lookup and calls f under mu, unless the node was closed.
+func (n *Node) lookupThen(l Lookup, f func(LookupResult)) {
+	l.Done = func(res LookupResult) {
 		n.mu.Lock()
 		defer n.unlock()
 		if !n.closed {
 			f(res)
 		}
-	}})
+	}
+	n.lookup(l)
 }
 
 // joinEnds ends an attempt to join and sets the time of the next one.
 func (n *Node) joinEnds(err error) {
 	n.joining = false
+	if n.joinedAs != n.table.self && err == nil {
+		n.join() // the id has changed meanwhile, and with it our place
+		return
+	}
 	size := n.table.size()
 	alone := n.cfg.Bootstrap == nil && size == 0
 	if alone {

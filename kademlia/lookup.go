@@ -16,6 +16,11 @@ const (
 	maxFromReply = 20
 	// maxQueries ends a lookup that somebody feeds with ever closer nodes.
 	maxQueries = 256
+	// maxTries is how often a node among the closest is asked: with 2 % of the
+	// datagrams lost each way, two tries miss one of the eight in every 80 lookups.
+	maxTries = 3
+	// maxWiden bounds the nodes that are asked once more to get past the dead.
+	maxWiden = 3
 )
 
 // candidateState is how far a lookup has come with a candidate.
@@ -26,7 +31,7 @@ const (
 	asked                         // within its soft timeout
 	stalled                       // past it
 	resent                        // asked once more, within the soft timeout again
-	silent                        // past that too: a late reply still counts
+	silent                        // past all of them: a late reply still counts
 	replied
 	failed
 )
@@ -35,6 +40,7 @@ const (
 type candidate struct {
 	node  krpc.NodeInfo
 	state candidateState
+	tries int
 	depth int // hops from our own table: 1 for a contact of ours
 	token []byte
 }
@@ -46,17 +52,20 @@ type candidate struct {
 // At most alpha queries are under way, counted only among the nodes closest to
 // the target, so that a reply with closer nodes is followed up at once. A query
 // past its soft timeout frees its slot without blame; if it is among the k
-// closest it is sent once more, since it may just have been lost. The lookup ends
-// when the k closest nodes that did not fail have replied.
+// closest it is sent again, since it may just have been lost. The lookup ends
+// when the k closest nodes that did not fail have replied; if some did fail, not
+// before it has looked behind them (widen).
 type lookup struct {
 	target     krpc.ID
 	k, alpha   int
 	candidates []candidate // closest first
 	queries    int
+	shell      int // the last one that was widened to; -1 at first
+	widening   int // queries under way for that
 }
 
 func newLookup(target krpc.ID, k, alpha int) *lookup {
-	return &lookup{target: target, k: k, alpha: alpha}
+	return &lookup{target: target, k: k, alpha: alpha, shell: -1}
 }
 
 // add takes note of a node, depth hops away. It reports false if the node is
@@ -102,76 +111,118 @@ func (l *lookup) rival(a netip.AddrPort) int {
 // way for; -1 if there is none.
 func (l *lookup) expendable() int {
 	for i := len(l.candidates) - 1; i >= 0; i-- {
-		if s := l.candidates[i].state; s == fresh || s == failed {
+		if s := l.candidates[i].state; s != asked && s != stalled && s != resent {
 			return i
 		}
 	}
 	return -1
 }
 
-// next returns the node to ask next, marked as asked, and whether it is asked
-// again; ok is false if there is none for now.
-func (l *lookup) next() (n krpc.NodeInfo, again, ok bool) {
-	if l.queries >= maxQueries {
-		return n, false, false
-	}
-	done, underWay, front := 0, 0, 0
+// move is what a lookup has to do next.
+type move uint8
+
+const (
+	moveAsk   move = iota // ask a node, which is marked as asked
+	moveWiden             // ask the nodes that widen names
+	moveWait              // for a reply, a failure or a stall
+	moveEnd               // the lookup is over
+)
+
+// next returns the next move and, for moveAsk, the node and how many times it was
+// asked before.
+func (l *lookup) next() (m move, n krpc.NodeInfo, before int) {
+	done, gone, front, underWay := 0, 0, 0, 0
+	waiting := false
 	for i := range l.candidates {
 		c := &l.candidates[i]
-		if c.state != failed && c.state != silent {
-			front++
-		}
 		switch c.state {
+		case failed, silent:
+			gone++
+			continue
 		case replied:
 			if done++; done == l.k {
-				return n, false, false
+				return l.rest(waiting, gone), n, 0
 			}
 		case asked:
+			waiting = true
 			if underWay++; underWay == l.alpha {
-				return n, false, false
+				return moveWait, n, 0
 			}
+		case resent:
+			waiting = true
 		case stalled:
-			if front <= l.k {
+			if front < l.k && l.queries < maxQueries {
 				c.state = resent
-				l.queries++
-				return c.node, true, true
+				return l.ask(c)
 			}
-		case fresh:
-			c.state = asked
-			l.queries++
-			return c.node, false, true
-		}
-	}
-	return n, false, false
-}
-
-// over tells whether the lookup has ended: the k closest nodes have replied, and
-// no closer one may still do so soon.
-func (l *lookup) over() bool {
-	done, front := 0, 0
-	for i := range l.candidates {
-		c := &l.candidates[i]
-		if c.state != failed && c.state != silent {
-			front++
-		}
-		switch c.state {
-		case replied:
-			if done++; done == l.k {
-				return true
-			}
-		case asked, resent:
-			return false
 		case fresh:
 			if l.queries < maxQueries {
-				return false
+				c.state = asked
+				return l.ask(c)
 			}
-		case stalled:
-			if front <= l.k && l.queries < maxQueries {
-				return false
+		}
+		front++
+	}
+	return l.rest(waiting, gone), n, 0
+}
+
+// rest is the move when there is nobody to ask for now.
+func (l *lookup) rest(waiting bool, gone int) move {
+	switch {
+	case waiting || l.widening > 0:
+		return moveWait
+	case gone > 0 && l.lastShell() != l.shell:
+		return moveWiden
+	default:
+		return moveEnd
+	}
+}
+
+// lastShell returns the number of leading bits that the target shares with the
+// farthest of the k closest nodes that replied; -1 if none did.
+func (l *lookup) lastShell() int {
+	shell, done := -1, 0
+	for i := range l.candidates {
+		if c := &l.candidates[i]; c.state == replied {
+			shell = c.node.ID.CommonPrefixLen(l.target)
+			if done++; done == l.k {
+				break
 			}
 		}
 	}
-	return true
+	return shell
+}
+
+// widen returns a second target and the nodes to ask for the nodes close to it.
+//
+// Whoever is close to the target names the same k nodes, and the dead among them
+// crowd out the living that come next. Those are all in the shell of the farthest
+// node found: they share as many bits with the target as it does. With the next
+// bit flipped the target has this shell for its own neighbourhood, in the same
+// order.
+func (l *lookup) widen() (target krpc.ID, ask []krpc.NodeInfo) {
+	l.shell = l.lastShell()
+	target = l.target
+	if l.shell < 8*krpc.IDLen {
+		target[l.shell/8] ^= 0x80 >> (l.shell % 8)
+	}
+	for i := len(l.candidates) - 1; i >= 0; i-- {
+		c := &l.candidates[i]
+		if c.state == replied && c.node.ID.CommonPrefixLen(l.target) >= l.shell {
+			ask = append(ask, c.node)
+		}
+	}
+	slices.SortFunc(ask, func(a, b krpc.NodeInfo) int { return krpc.CompareDistance(a.ID, b.ID, target) })
+	ask = ask[:min(len(ask), maxWiden)]
+	l.widening += len(ask)
+	l.queries += len(ask)
+	return target, ask
+}
+
+func (l *lookup) ask(c *candidate) (move, krpc.NodeInfo, int) {
+	l.queries++
+	c.tries++
+	return moveAsk, c.node, c.tries - 1
 }
 
 // find returns the candidate with n's id and address, or nil.
@@ -182,6 +233,14 @@ func (l *lookup) find(n krpc.NodeInfo) *candidate {
 		}
 	}
 	return nil
+}
+
+// depthOf returns the hops to n, a candidate.
+func (l *lookup) depthOf(n krpc.NodeInfo) int {
+	if c := l.find(n); c != nil {
+		return c.depth
+	}
+	return 0
 }
 
 // replied takes note of n's reply and returns n's depth. A nil token means that n
@@ -205,7 +264,9 @@ func (l *lookup) stalled(n krpc.NodeInfo) {
 	case asked:
 		c.state = stalled
 	case resent:
-		c.state = silent
+		if c.state = stalled; c.tries == maxTries {
+			c.state = silent
+		}
 	}
 }
 

@@ -17,8 +17,9 @@ import (
 const (
 	DefaultK     = 8
 	DefaultAlpha = 3
-	// MaxK bounds k: the paper's 20 fits.
-	MaxK = 32
+	// MaxK is the k of the paper, and the most. Beyond 16, jech/dht, and so
+	// Transmission, ignores our lists of nodes.
+	MaxK = 20
 )
 
 // HandlerFunc answers the queries of one method at node n. Its duties are those
@@ -100,7 +101,8 @@ type Node struct {
 	timers    []krpc.Timer
 	joining   bool
 	joined    bool
-	attempts  int // to join, since one succeeded
+	joinedAs  krpc.ID // the id that was last looked up
+	attempts  int     // to join, since one succeeded
 	joinTimer krpc.Timer
 	pingTimer krpc.Timer
 	started   bool

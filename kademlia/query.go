@@ -75,8 +75,7 @@ func (n *Node) heardFrom(q *query, r *krpc.Message) error {
 		n.rebase(n.votes.current)
 	}
 	if r.Kind == krpc.KindError {
-		// It lives, but proves no id.
-		n.table.queried(q.to, now)
+		n.table.answered(q.to, now)
 		return nil
 	}
 	if !r.HasID {

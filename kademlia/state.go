@@ -40,6 +40,10 @@ func (n *Node) State() NodeState {
 			}
 		}
 	}
+	if len(s.Contacts) == 0 {
+		// None has answered yet, as in an outage: they must outlast it.
+		s.Contacts = slices.Clone(n.cfg.State.Contacts)
+	}
 	return s
 }
 
@@ -89,11 +93,7 @@ func (n *Node) rebase(addr netip.Addr) {
 	}
 	n.table.rebase(id, n.now())
 	n.counters.idChanges.Add(1)
-	n.later(func() {
-		n.mu.Lock()
-		defer n.unlock()
-		n.join()
-	})
+	n.join()
 }
 
 // stateVersion is the version of the saved form. A reader refuses newer ones.

@@ -83,8 +83,7 @@ func (t *table) responded(n krpc.NodeInfo, now time.Time) bool {
 			continue
 		}
 		if old := &list[j]; old.at(n.Addr) {
-			atomic.StoreUint32(&old.fails, 0)
-			old.seen = c.seen
+			old.alive(now)
 			return false
 		} else if old.answers() {
 			// Whoever claims the id of a live contact has to wait until that fails.
@@ -111,6 +110,15 @@ func (t *table) responded(n krpc.NodeInfo, now time.Time) bool {
 	}
 	b.spares = append(b.spares, c)
 	return false
+}
+
+// answered takes note that n lives, but has not said who it is: it sent an error.
+func (t *table) answered(n krpc.NodeInfo, now time.Time) {
+	if i := t.self.CommonPrefixLen(n.ID); i < len(t.buckets) {
+		if j := indexID(t.buckets[i].live, n.ID); j >= 0 && t.buckets[i].live[j].at(n.Addr) {
+			t.buckets[i].live[j].alive(now)
+		}
+	}
 }
 
 // queried takes note of a query from n. It reports whether n would be welcome:

@@ -17,11 +17,6 @@ var (
 	ErrStopped = errors.New("kademlia: lookup stopped")
 )
 
-// lastWait is how many soft timeouts a node among the closest, asked twice, is
-// given on top of its own before a lookup ends without it. It is slower than nine
-// nodes in ten; only a lookup that is over but for it waits.
-const lastWait = 2
-
 // LookupKind tells lookups apart in the statistics.
 type LookupKind uint8
 
@@ -52,6 +47,8 @@ type Lookup struct {
 	Visit func(from krpc.NodeInfo, r *krpc.Message)
 	// Done is called once, after all calls to Visit. Neither may block.
 	Done func(LookupResult)
+
+	via []krpc.NodeInfo // to start from, beside the table
 }
 
 // Contact is a node that replied to a lookup.
@@ -109,43 +106,44 @@ func (n *Node) lookup(cfg Lookup) *traversal {
 		return t
 	}
 	n.table.lookedUp(cfg.Target, t.started)
-	for _, c := range n.publish().infos(cfg.Target, maxReplyNodes) {
+	for _, c := range append(n.publish().infos(cfg.Target, MaxK), cfg.via...) {
 		t.l.add(c, 1)
 	}
 	t.step()
 	return t
 }
 
-// step sends what is to be sent, and ends the lookup if it is over.
+// step makes the moves that are to be made now.
 func (t *traversal) step() {
-	if t.over {
-		return
-	}
-	for {
-		to, again, ok := t.l.next()
-		if !ok {
-			break
+	for !t.over {
+		switch m, to, before := t.l.next(); m {
+		case moveAsk:
+			t.ask(to, before)
+		case moveWiden:
+			t.widen()
+		case moveWait:
+			return
+		case moveEnd:
+			t.finish(nil)
 		}
-		t.ask(to, again)
-	}
-	if t.l.over() {
-		t.finish(nil)
 	}
 }
 
-func (t *traversal) ask(to krpc.NodeInfo, again bool) {
+func (t *traversal) ask(to krpc.NodeInfo, before int) {
 	want := t.n.wanted()
 	t.n.ask(&query{
 		to:     to,
 		method: t.cfg.Method,
-		again:  again,
+		again:  before > 0,
 		fill: func(m *krpc.Message) {
 			m.Want = want
 			t.cfg.Fill(m)
 		},
 		onStall: func() {
-			if again {
-				t.n.after(lastWait*t.n.endpoint.StallTime(), func() { t.stalled(to) })
+			if before == maxTries-1 {
+				// The last copy is given twice the time: of a node slower than nine in
+				// ten, and closer than most, only this lookup may ever hear.
+				t.n.after(t.n.endpoint.StallTime(), func() { t.stalled(to) })
 				return
 			}
 			t.stalled(to)
@@ -159,6 +157,35 @@ func (t *traversal) ask(to krpc.NodeInfo, again bool) {
 			t.step()
 		},
 	})
+}
+
+// widen looks for nodes behind dead ones. They are then asked like others.
+func (t *traversal) widen() {
+	target, ask := t.l.widen()
+	for _, to := range ask {
+		settled := false
+		settle := func() {
+			if !settled {
+				settled = true
+				t.l.widening--
+				t.step()
+			}
+		}
+		t.n.ask(&query{
+			to:      to,
+			method:  krpc.MethodFindNode,
+			again:   true,
+			fill:    func(m *krpc.Message) { m.HasTarget, m.Target = true, target },
+			onStall: settle,
+			onDone: func(r *krpc.Message, _ time.Duration, err error) {
+				if err == nil && !t.over {
+					t.addNodes(r, t.l.depthOf(to)+1)
+				}
+				settle()
+				t.step() // a late reply may have named somebody
+			},
+		})
+	}
 }
 
 func (t *traversal) stalled(n krpc.NodeInfo) {
@@ -180,6 +207,11 @@ func (t *traversal) replied(from krpc.NodeInfo, r *krpc.Message) {
 		r := r.Clone()
 		t.n.later(func() { t.cfg.Visit(from, r) })
 	}
+	t.addNodes(r, depth+1)
+}
+
+// addNodes takes in the nodes of a reply, depth hops away.
+func (t *traversal) addNodes(r *krpc.Message, depth int) {
 	taken := 0
 	for node := range r.EachNode {
 		if node.Addr.Addr().Is6() != t.n.v6 {
@@ -191,7 +223,7 @@ func (t *traversal) replied(from krpc.NodeInfo, r *krpc.Message) {
 		}
 		if node.ID != t.n.table.self && t.n.Usable(node.Addr) {
 			taken++
-			t.l.add(node, depth+1)
+			t.l.add(node, depth)
 		}
 	}
 }

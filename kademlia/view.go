@@ -6,10 +6,6 @@ import (
 	"github.com/kadnode/kadnode/krpc"
 )
 
-// maxReplyNodes is the most nodes in one reply: jech/dht, and so Transmission,
-// ignores a list of more.
-const maxReplyNodes = 16
-
 // view is what queries are answered from: the table at one moment, immutable and
 // shared by all goroutines.
 type view struct {
@@ -39,7 +35,7 @@ type selection struct {
 	target krpc.ID
 	prefix uint64
 	n, max int
-	best   [maxReplyNodes]near
+	best   [MaxK]near
 }
 
 func (s *selection) add(list []contact) {
@@ -74,7 +70,7 @@ func (s *selection) closer(d uint64, c *contact, than near) bool {
 // In the order of distance come the bucket that target would be in, all deeper
 // ones, and then the shallower ones from the deepest up.
 func (v *view) closest(s *selection, target krpc.ID, n int) {
-	*s = selection{target: target, prefix: binary.BigEndian.Uint64(target[:8]), max: min(n, maxReplyNodes)}
+	*s = selection{target: target, prefix: binary.BigEndian.Uint64(target[:8]), max: min(n, MaxK)}
 	cpl := v.self.CommonPrefixLen(target)
 	if cpl < len(v.buckets) {
 		s.add(v.buckets[cpl])

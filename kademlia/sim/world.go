@@ -70,24 +70,51 @@ func Build(cfg Config, interval, settle time.Duration) *World {
 	return w
 }
 
+// Link returns the network that the world was built with.
+func (w *World) Link() simnet.Link { return w.cfg.Link }
+
 // Grow adds a node that joins through up to three others.
 func (w *World) Grow() *Host {
-	i := len(w.Hosts)
-	h := &Host{Addr: simnet.Addr(i)}
-	if w.cfg.IPv6 {
-		h.Addr = simnet.Addr6(i)
+	h := w.place()
+	h.Net = w.Net.Host(h.Addr, h.deliver)
+	w.start(h)
+	return h
+}
+
+// GrowBehindNAT adds a node that can be reached only as a NAT of that kind lets
+// it be.
+func (w *World) GrowBehindNAT(kind simnet.NATKind) *Host {
+	h := w.place()
+	inside := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 2}), simnet.Port)
+	h.Net = w.Net.NATHost(h.Addr, inside, kind, simnet.DefaultNATLifetime, h.deliver)
+	w.start(h)
+	return h
+}
+
+// place returns a host at the next address.
+func (w *World) place() *Host {
+	if i := len(w.Hosts); w.cfg.IPv6 {
+		return &Host{Addr: simnet.Addr6(i)}
+	} else {
+		return &Host{Addr: simnet.Addr(i)}
 	}
-	h.Net = w.Net.Host(h.Addr, func(now time.Time, from netip.AddrPort, b []byte, out krpc.Outbox) {
-		h.Node.Deliver(now, from, b, out)
-	})
+}
+
+// deliver is the PacketFunc of a host, whose node comes after it.
+func (h *Host) deliver(now time.Time, from netip.AddrPort, b []byte, out krpc.Outbox) {
+	h.Node.Deliver(now, from, b, out)
+}
+
+// start puts a node on h and lets it join.
+func (w *World) start(h *Host) {
 	cfg := kademlia.NodeConfig{
 		Transport: h.Net,
 		Clock:     w.Clock,
-		Rand:      rand.New(rand.NewPCG(w.cfg.Seed, uint64(i)+2)),
+		Rand:      rand.New(rand.NewPCG(w.cfg.Seed, uint64(len(w.Hosts))+2)),
 		K:         w.cfg.K,
 		Alpha:     w.cfg.Alpha,
 	}
-	if i > 0 {
+	if len(w.Hosts) > 0 {
 		cfg.Bootstrap = w.bootstrap
 	}
 	var err error
@@ -99,7 +126,6 @@ func (w *World) Grow() *Host {
 	}
 	w.Hosts = append(w.Hosts, h)
 	h.Start()
-	return h
 }
 
 // bootstrap names three random nodes that are up.
@@ -125,6 +151,15 @@ func (w *World) Kill(h *Host) {
 	h.Down = true
 	h.Net.Close()
 	h.Close()
+}
+
+// KillShare ends a random share of the nodes.
+func (w *World) KillShare(share float64) {
+	for _, h := range w.Hosts {
+		if !h.Down && w.Rand.Float64() < share {
+			w.Kill(h)
+		}
+	}
 }
 
 // Closest returns the k nodes that are up and truly closest to target, closest

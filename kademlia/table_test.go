@@ -1,0 +1,370 @@
+package kademlia
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// epoch is when the scenarios begin.
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func testRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
+
+// addrIn returns an address in the i-th /24.
+func addrIn(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(11 + i>>16), byte(i >> 8), byte(i), 1}), 6881)
+}
+
+// strangers makes n nodes in bucket i of a table, each in a network of its own.
+func strangers(t *table, i, n int, rng *rand.Rand) []krpc.NodeInfo {
+	out := make([]krpc.NodeInfo, n)
+	for j := range out {
+		out[j] = krpc.NodeInfo{ID: idInBucket(t.self, i, rng), Addr: addrIn(i<<12 | j)}
+	}
+	return out
+}
+
+func newTestTable(k int) (*table, *rand.Rand) {
+	rng := testRand(1)
+	return &table{self: krpc.RandomID(rng), k: k}, rng
+}
+
+func live(t *table, id krpc.ID) bool {
+	i := t.self.CommonPrefixLen(id)
+	return i < len(t.buckets) && indexID(t.buckets[i].live, id) >= 0
+}
+
+func TestBucketsAreWideAtTheTop(t *testing.T) {
+	for _, k := range []int{8, 20} {
+		table, rng := newTestTable(k)
+		for i, want := range []int{128, 64, 32, max(16, k), k, k} {
+			for _, n := range strangers(table, i, 200, rng) {
+				table.responded(n, epoch)
+			}
+			if got := len(table.buckets[i].live); got != want {
+				t.Errorf("k %d, bucket %d holds %d, want %d", k, i, got, want)
+			}
+			if got := len(table.buckets[i].spares); got != maxSpares {
+				t.Errorf("k %d, bucket %d has %d spares, want %d", k, i, got, maxSpares)
+			}
+		}
+	}
+}
+
+func TestOldLiveContactsStay(t *testing.T) {
+	table, rng := newTestTable(8)
+	nodes := strangers(table, 5, 100, rng)
+	for i, n := range nodes {
+		table.responded(n, epoch.Add(time.Duration(i)*time.Second))
+	}
+	for _, n := range nodes[:8] {
+		if !live(table, n.ID) {
+			t.Error("an old contact was evicted for a new one")
+		}
+	}
+}
+
+func TestReplacementTakesTheFirstFailure(t *testing.T) {
+	table, rng := newTestTable(8)
+	nodes := strangers(table, 5, 9, rng)
+	for _, n := range nodes {
+		table.responded(n, epoch)
+	}
+	table.failed(nodes[3], epoch)
+	if live(table, nodes[3].ID) || !live(table, nodes[8].ID) {
+		t.Error("the spare has not taken the place of the failed contact")
+	}
+	for range maxFails - 1 {
+		table.failed(nodes[4], epoch)
+		if !live(table, nodes[4].ID) {
+			t.Fatal("a contact without replacement went before its time")
+		}
+	}
+	table.failed(nodes[4], epoch)
+	if live(table, nodes[4].ID) {
+		t.Errorf("a contact stays after %d failures", maxFails)
+	}
+}
+
+func TestReplyForgivesFailures(t *testing.T) {
+	table, rng := newTestTable(8)
+	n := strangers(table, 5, 1, rng)[0]
+	table.responded(n, epoch)
+	for range 5 {
+		table.failed(n, epoch)
+		table.responded(n, epoch)
+	}
+	if !live(table, n.ID) {
+		t.Error("a contact that answers every second query was removed")
+	}
+}
+
+func TestReplacementPrefersValidIDs(t *testing.T) {
+	table, rng := newTestTable(1)
+	// Nodes of one bucket with ids that BEP 42 allows.
+	var valid []krpc.NodeInfo
+	for i := 0; len(valid) < 1; i++ {
+		n := krpc.NodeInfo{Addr: addrIn(i)}
+		n.ID = SecureID(n.Addr.Addr(), rng)
+		if table.self.CommonPrefixLen(n.ID) == 8 {
+			valid = append(valid, n)
+		}
+	}
+	plain := strangers(table, 8, 4, rng)
+	table.responded(plain[0], epoch)
+	table.responded(valid[0], epoch)
+	table.responded(plain[1], epoch)
+	table.failed(plain[0], epoch)
+	if !live(table, valid[0].ID) {
+		t.Error("the spare with a valid id was passed over")
+	}
+}
+
+func TestOneContactForEachNetwork(t *testing.T) {
+	table, rng := newTestTable(8)
+	id := func(i int) krpc.ID { return idInBucket(table.self, i, rng) }
+	at := func(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+	for _, tt := range []struct {
+		name string
+		node krpc.NodeInfo
+		want bool
+	}{
+		{"first", krpc.NodeInfo{ID: id(5), Addr: at("11.0.0.1:1")}, true},
+		{"same network, same bucket", krpc.NodeInfo{ID: id(5), Addr: at("11.0.0.2:1")}, false},
+		{"same network, other bucket", krpc.NodeInfo{ID: id(6), Addr: at("11.0.0.3:1")}, true},
+		{"same address, other bucket", krpc.NodeInfo{ID: id(7), Addr: at("11.0.0.1:2")}, false},
+		{"IPv6", krpc.NodeInfo{ID: id(5), Addr: at("[2a00:1::1]:1")}, true},
+		{"same /64", krpc.NodeInfo{ID: id(5), Addr: at("[2a00:1::2]:1")}, false},
+		{"other /64", krpc.NodeInfo{ID: id(5), Addr: at("[2a00:1:0:1::2]:1")}, true},
+		{"loopback", krpc.NodeInfo{ID: id(5), Addr: at("127.0.0.1:1")}, true},
+		{"loopback, other port", krpc.NodeInfo{ID: id(5), Addr: at("127.0.0.1:2")}, true},
+		{"private, same network", krpc.NodeInfo{ID: id(5), Addr: at("10.0.0.1:1")}, true},
+		{"private, same network", krpc.NodeInfo{ID: id(5), Addr: at("10.0.0.2:1")}, true},
+	} {
+		table.responded(tt.node, epoch)
+		if got := live(table, tt.node.ID); got != tt.want {
+			t.Errorf("%s: in the table %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestNodeThatChangesItsID(t *testing.T) {
+	table, rng := newTestTable(8)
+	before := strangers(table, 5, 1, rng)[0]
+	after := krpc.NodeInfo{ID: idInBucket(table.self, 3, rng), Addr: before.Addr}
+	table.responded(before, epoch)
+	table.responded(after, epoch)
+	if live(table, before.ID) || !live(table, after.ID) {
+		t.Error("the old id was not replaced by the new one")
+	}
+}
+
+func TestIDOfALiveContactCannotBeTaken(t *testing.T) {
+	table, rng := newTestTable(8)
+	n := strangers(table, 5, 1, rng)[0]
+	table.responded(n, epoch)
+	thief := krpc.NodeInfo{ID: n.ID, Addr: addrIn(99)}
+	table.responded(thief, epoch)
+	if c := &table.buckets[5].live[0]; !c.at(n.Addr) {
+		t.Error("another address took over the id of a live contact")
+	}
+	table.failed(n, epoch)
+	table.responded(thief, epoch)
+	if c := &table.buckets[5].live[0]; !c.at(thief.Addr) {
+		t.Error("a node that moved to another address is not let in")
+	}
+}
+
+func TestQueryAloneLetsNobodyIn(t *testing.T) {
+	table, rng := newTestTable(8)
+	nodes := strangers(table, 5, 9, rng)
+	if !table.queried(nodes[0], epoch) || table.size() != 0 {
+		t.Error("a stranger is welcome, but not in the table")
+	}
+	for _, n := range nodes[:8] {
+		table.responded(n, epoch)
+	}
+	if table.queried(nodes[8], epoch) {
+		t.Error("welcome to a full bucket")
+	}
+}
+
+func TestQuestionableContactsArePinged(t *testing.T) {
+	table, rng := newTestTable(8)
+	nodes := strangers(table, 5, 3, rng)
+	for i, n := range nodes {
+		table.responded(n, epoch.Add(time.Duration(i)*time.Minute))
+	}
+	due, next := table.pings(epoch.Add(questionableAge-time.Second), 9)
+	if len(due) != 0 || !next.Equal(epoch.Add(questionableAge)) {
+		t.Fatalf("%d due, next at %v", len(due), next)
+	}
+	now := epoch.Add(questionableAge)
+	if due, _ = table.pings(now, 9); !slices.Equal(due, nodes[:1]) {
+		t.Fatalf("due: %v", due)
+	}
+	table.pinged(nodes[0].ID, now)
+	if due, _ = table.pings(now.Add(time.Second), 9); len(due) != 0 {
+		t.Error("due again before it could answer")
+	}
+	table.queried(nodes[1], now) // BEP 5: a query of a contact is a sign of life
+	if due, _ = table.pings(now.Add(2*time.Minute), 9); slices.Contains(due, nodes[1]) {
+		t.Error("a contact that has just asked us is pinged")
+	}
+}
+
+func TestIdleBucketsAreRefreshed(t *testing.T) {
+	table, rng := newTestTable(8)
+	for i := range 3 {
+		table.responded(strangers(table, i, 1, rng)[0], epoch)
+	}
+	if idle := table.idle(epoch.Add(refreshAge-1), rng); len(idle) != 0 {
+		t.Fatalf("idle too early: %v", idle)
+	}
+	table.lookedUp(idInBucket(table.self, 1, rng), epoch.Add(refreshAge))
+	var got []int
+	for _, id := range table.idle(epoch.Add(refreshAge), rng) {
+		got = append(got, table.self.CommonPrefixLen(id))
+	}
+	if !slices.Equal(got, []int{0, 2}) {
+		t.Errorf("buckets to refresh: %v, want 0 and 2", got)
+	}
+}
+
+func TestClosestIsWhatSortingFinds(t *testing.T) {
+	table, rng := newTestTable(8)
+	var all []krpc.NodeInfo
+	for i := range 12 {
+		for _, n := range strangers(table, i, 20, rng) {
+			if table.responded(n, epoch) {
+				all = append(all, n)
+			}
+		}
+	}
+	bad := all[0]
+	table.failed(bad, epoch)
+	all = slices.DeleteFunc(all, func(n krpc.NodeInfo) bool { return n == bad || !live(table, n.ID) })
+	v := table.view()
+	for trial := range 2000 {
+		target := krpc.RandomID(rng)
+		if trial%2 == 0 {
+			target = idInBucket(table.self, rng.IntN(20), rng)
+		}
+		slices.SortFunc(all, func(a, b krpc.NodeInfo) int { return krpc.CompareDistance(a.ID, b.ID, target) })
+		want := all[:8]
+		got := v.infos(target, 8)
+		if table.buckets[0].spares != nil {
+			t.Fatal("the scenario wants no spares")
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("target %v: got %v, want %v", target, got, want)
+		}
+	}
+}
+
+func TestViewDoesNotSeeLaterChanges(t *testing.T) {
+	table, rng := newTestTable(8)
+	nodes := strangers(table, 5, 20, rng)
+	for _, n := range nodes[:8] {
+		table.responded(n, epoch)
+	}
+	v := table.view()
+	before := fmt.Sprint(v.infos(table.self, 8))
+	for _, n := range nodes[8:] {
+		table.responded(n, epoch)
+	}
+	for _, n := range nodes[:8] {
+		table.failed(n, epoch)
+	}
+	for _, c := range v.buckets[5] {
+		if !slices.Contains(nodes[:8], c.info()) {
+			t.Error("the view shows a contact that came later")
+		}
+	}
+	if before == fmt.Sprint(table.view().infos(table.self, 8)) {
+		t.Error("the table has not changed")
+	}
+}
+
+func TestRebaseKeepsContacts(t *testing.T) {
+	table, rng := newTestTable(8)
+	for i := range 10 {
+		table.responded(strangers(table, i, 1, rng)[0], epoch)
+	}
+	table.rebase(krpc.RandomID(rng), epoch)
+	if table.size() != 10 {
+		t.Errorf("%d contacts left of 10", table.size())
+	}
+	for i := range table.buckets {
+		for _, c := range table.buckets[i].live {
+			if table.self.CommonPrefixLen(c.id) != i {
+				t.Error("a contact is in a wrong bucket")
+			}
+		}
+	}
+}
+
+// No sequence of events breaks the bounds of the table.
+func TestTableInvariants(t *testing.T) {
+	table, rng := newTestTable(8)
+	var pool []krpc.NodeInfo
+	for i := range 12 {
+		pool = append(pool, strangers(table, i, 60, rng)...)
+	}
+	now := epoch
+	for range 30_000 {
+		now = now.Add(time.Second)
+		n := pool[rng.IntN(len(pool))]
+		if rng.IntN(20) == 0 {
+			n.Addr = pool[rng.IntN(len(pool))].Addr
+		}
+		switch rng.IntN(4) {
+		case 0, 1:
+			table.responded(n, now)
+		case 2:
+			table.failed(n, now)
+		case 3:
+			table.queried(n, now)
+		}
+	}
+	seen := make(map[netip.Addr]bool)
+	for i := range table.buckets {
+		b := &table.buckets[i]
+		if len(b.live) > table.capacity(i) || len(b.spares) > maxSpares {
+			t.Errorf("bucket %d: %d contacts, %d spares", i, len(b.live), len(b.spares))
+		}
+		for _, c := range b.live {
+			if table.self.CommonPrefixLen(c.id) != i || seen[c.addr()] {
+				t.Errorf("bucket %d: %v is out of place", i, c.info())
+			}
+			seen[c.addr()] = true
+		}
+	}
+}
+
+func BenchmarkClosest(b *testing.B) {
+	table, rng := newTestTable(8)
+	for i := range 14 {
+		for _, n := range strangers(table, i, 150, rng) {
+			table.responded(n, epoch)
+		}
+	}
+	v := table.view()
+	targets := make([]krpc.ID, 1024)
+	for i := range targets {
+		targets[i] = krpc.RandomID(rng)
+	}
+	buf := make([]byte, 0, 26*8)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		buf = v.appendClosest(buf[:0], targets[i&1023], 8)
+		i++
+	}
+}
