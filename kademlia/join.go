@@ -23,10 +23,10 @@ const (
 var errNobody = errors.New("kademlia: join: no node answered")
 
 // join finds our place in the network: it pings the bootstrap nodes, looks up our
-// own id, and then refreshes every bucket farther than that of our closest
-// neighbour (Maymounkov and Mazières, 2002, section 2.3). Until it has found k
-// nodes it comes again soon, and for ever now and then: a bootstrap node may have
-// been on the other side of a network that was cut in two.
+// own id, and the first time refreshes every bucket farther than that of our
+// closest neighbour (Maymounkov and Mazières, 2002, section 2.3). Until it has
+// found k nodes it comes again soon, and for ever now and then: a bootstrap node
+// may have been on the other side of a network that was cut in two.
 func (n *Node) join() {
 	if n.joining || n.closed {
 		return
@@ -100,6 +100,10 @@ func (n *Node) lookupSelf(via []krpc.NodeInfo) {
 	n.lookupThen(Lookup{Target: self, via: via}, func(res LookupResult) {
 		if len(res.Closest) == 0 {
 			n.joinEnds(errNobody)
+			return
+		}
+		if n.joined && n.table.size() >= n.cfg.K {
+			n.joinEnds(nil) // the timer of the idle buckets sees to the rest
 			return
 		}
 		n.joined = true

@@ -253,12 +253,13 @@ func (n *Node) after(d time.Duration, f func()) krpc.Timer {
 	})
 }
 
-// every lets f run, under mu, at intervals of d give or take a quarter: nodes
-// that were started together must not stay in step.
+// every lets f run, under mu, at intervals of d give or take a quarter, and for
+// the first time at any moment up to d: nodes that were started together must not
+// stay in step.
 func (n *Node) every(d time.Duration, f func()) {
 	i := len(n.timers)
 	n.timers = append(n.timers, nil)
-	n.timers[i] = n.after(n.jitter(d), func() {
+	n.timers[i] = n.after(time.Duration(n.rng.Int64N(int64(d))), func() {
 		f()
 		n.timers[i].Reset(n.jitter(d))
 	})

@@ -13,7 +13,7 @@ const (
 	// questionableAge is how long a contact may be silent before it is pinged
 	// (BEP 5).
 	questionableAge = 15 * time.Minute
-	// refreshAge is how long a bucket may go without a lookup in it (BEP 5).
+	// refreshAge is the longest that a bucket goes without a lookup in it (BEP 5).
 	refreshAge = 15 * time.Minute
 	// retryAge is the wait after a contact's first failure to answer a ping.
 	retryAge = time.Minute
@@ -35,8 +35,9 @@ const (
 type bucket struct {
 	live   []contact
 	spares []contact // the replacement cache: verified, newest last
-	// looked is when a lookup last had its target here, Unix time in ns.
-	looked int64
+	// idleAt is when the bucket wants a lookup with a target in it, unless there is
+	// one before; Unix time in ns.
+	idleAt int64
 }
 
 // table is the routing table of one node and one address family. Only nodes
@@ -56,7 +57,7 @@ func (t *table) capacity(i int) int { return max(t.k, topBucket>>min(i, 16)) }
 func (t *table) bucketOf(id krpc.ID, now time.Time) (int, *bucket) {
 	i := t.self.CommonPrefixLen(id)
 	for len(t.buckets) <= i {
-		t.buckets = append(t.buckets, bucket{looked: now.UnixNano()})
+		t.buckets = append(t.buckets, bucket{idleAt: now.Add(refreshAge / 2).UnixNano()})
 	}
 	return i, &t.buckets[i]
 }
@@ -300,12 +301,12 @@ func (t *table) pings(now time.Time, limit int) (due []krpc.NodeInfo, next time.
 	return due, time.Unix(0, first)
 }
 
-// idle returns a random id in each bucket without a lookup in it for refreshAge,
-// no farther down than the bucket of our closest neighbour.
+// idle returns a random id in each bucket that has been without a lookup in it for
+// too long, no farther down than the bucket of our closest neighbour.
 func (t *table) idle(now time.Time, rng *rand.Rand) []krpc.ID {
 	var targets []krpc.ID
 	for i := range t.depth() {
-		if now.UnixNano()-t.buckets[i].looked >= int64(refreshAge) {
+		if t.buckets[i].idleAt <= now.UnixNano() {
 			targets = append(targets, idInBucket(t.self, i, rng))
 		}
 	}
@@ -322,10 +323,13 @@ func (t *table) depth() int {
 	return 0
 }
 
-// lookedUp takes note of a lookup for target.
-func (t *table) lookedUp(target krpc.ID, now time.Time) {
+// lookedUp takes note of a lookup for target. Its bucket is idle after a random
+// time of up to refreshAge: all are looked at when a node joins, and nodes may
+// have joined together.
+func (t *table) lookedUp(target krpc.ID, now time.Time, rng *rand.Rand) {
 	if i := t.self.CommonPrefixLen(target); i < len(t.buckets) {
-		t.buckets[i].looked = now.UnixNano()
+		wait := refreshAge/2 + time.Duration(rng.Int64N(int64(refreshAge/2)))
+		t.buckets[i].idleAt = now.Add(wait).UnixNano()
 	}
 }
 

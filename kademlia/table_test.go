@@ -224,10 +224,13 @@ func TestIdleBucketsAreRefreshed(t *testing.T) {
 	for i := range 3 {
 		table.responded(strangers(table, i, 1, rng)[0], epoch)
 	}
-	if idle := table.idle(epoch.Add(refreshAge-1), rng); len(idle) != 0 {
+	for i := range 3 {
+		table.lookedUp(idInBucket(table.self, i, rng), epoch, rng)
+	}
+	if idle := table.idle(epoch.Add(refreshAge/2-1), rng); len(idle) != 0 {
 		t.Fatalf("idle too early: %v", idle)
 	}
-	table.lookedUp(idInBucket(table.self, 1, rng), epoch.Add(refreshAge))
+	table.lookedUp(idInBucket(table.self, 1, rng), epoch.Add(refreshAge-1), rng)
 	var got []int
 	for _, id := range table.idle(epoch.Add(refreshAge), rng) {
 		got = append(got, table.self.CommonPrefixLen(id))

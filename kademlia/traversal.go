@@ -105,7 +105,7 @@ func (n *Node) lookup(cfg Lookup) *traversal {
 		t.finish(krpc.ErrClosed)
 		return t
 	}
-	n.table.lookedUp(cfg.Target, t.started)
+	n.table.lookedUp(cfg.Target, t.started, n.rng)
 	for _, c := range append(n.publish().infos(cfg.Target, MaxK), cfg.via...) {
 		t.l.add(c, 1)
 	}
