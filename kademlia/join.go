@@ -102,6 +102,7 @@ func (n *Node) lookupSelf(via []krpc.NodeInfo) {
 			n.joinEnds(errNobody)
 			return
 		}
+		n.tellJoined(nil)
 		if n.joined && n.table.size() >= n.cfg.K {
 			n.joinEnds(nil) // the timer of the idle buckets sees to the rest
 			return

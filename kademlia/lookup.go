@@ -60,12 +60,12 @@ type lookup struct {
 	k, alpha   int
 	candidates []candidate // closest first
 	queries    int
-	shell      int // the last one that was widened to; -1 at first
+	shell      int // the last one that was widened to
 	widening   int // queries under way for that
 }
 
 func newLookup(target krpc.ID, k, alpha int) *lookup {
-	return &lookup{target: target, k: k, alpha: alpha, shell: -1}
+	return &lookup{target: target, k: k, alpha: alpha, shell: 8*krpc.IDLen + 1}
 }
 
 // add takes note of a node, depth hops away. It reports false if the node is
@@ -171,21 +171,22 @@ func (l *lookup) rest(waiting bool, gone int) move {
 	switch {
 	case waiting || l.widening > 0:
 		return moveWait
-	case gone > 0 && l.lastShell() != l.shell:
+	case gone > 0 && l.nextShell() >= l.shellOf(true):
 		return moveWiden
 	default:
 		return moveEnd
 	}
 }
 
-// lastShell returns the number of leading bits that the target shares with the
-// farthest of the k closest nodes that replied; -1 if none did.
-func (l *lookup) lastShell() int {
-	shell, done := -1, 0
+// shellOf returns the number of leading bits that the target shares with the k-th
+// closest candidate, or the last one if there are fewer; only those that replied
+// count if so wanted.
+func (l *lookup) shellOf(onlyReplied bool) int {
+	shell, n := 0, 0
 	for i := range l.candidates {
-		if c := &l.candidates[i]; c.state == replied {
+		if c := &l.candidates[i]; c.state == replied || !onlyReplied {
 			shell = c.node.ID.CommonPrefixLen(l.target)
-			if done++; done == l.k {
+			if n++; n == l.k {
 				break
 			}
 		}
@@ -193,22 +194,24 @@ func (l *lookup) lastShell() int {
 	return shell
 }
 
+// nextShell returns the shell to widen to next.
+func (l *lookup) nextShell() int { return min(l.shell-1, l.shellOf(false)) }
+
 // widen returns a second target and the nodes to ask for the nodes close to it.
 //
 // Whoever is close to the target names the same k nodes, and the dead among them
-// crowd out the living that come next. Those are all in the shell of the farthest
-// node found: they share as many bits with the target as it does. With the next
-// bit flipped the target has this shell for its own neighbourhood, in the same
-// order.
+// hide the living that come next, in this shell or a farther one: nodes that share
+// so many bits with the target and not the next one. With that bit flipped the
+// target has the shell for its own neighbourhood, in the same order.
 func (l *lookup) widen() (target krpc.ID, ask []krpc.NodeInfo) {
-	l.shell = l.lastShell()
+	l.shell = l.nextShell()
 	target = l.target
 	if l.shell < 8*krpc.IDLen {
 		target[l.shell/8] ^= 0x80 >> (l.shell % 8)
 	}
 	for i := len(l.candidates) - 1; i >= 0; i-- {
 		c := &l.candidates[i]
-		if c.state == replied && c.node.ID.CommonPrefixLen(l.target) >= l.shell {
+		if c.state == replied {
 			ask = append(ask, c.node)
 		}
 	}

@@ -37,7 +37,7 @@ func expectAsks(t *testing.T, l *lookup, want ...int) {
 func expectOver(t *testing.T, l *lookup, want bool) {
 	t.Helper()
 	m, n, _ := l.next()
-	if m == moveWiden { // nobody knows more
+	for m == moveWiden { // nobody knows more
 		l.widen()
 		l.widening = 0
 		m, n, _ = l.next()
@@ -125,6 +125,9 @@ func TestLookupWaitsForWhoeverIsCloser(t *testing.T) {
 func TestLookupLooksBehindTheDead(t *testing.T) {
 	l := startLookup(2, 3, 0x10, 0x20, 0x31)
 	expectAsks(t, l, 0x10, 0x20, 0x31)
+	if l.shellOf(false) != 10 {
+		t.Fatalf("shell %d", l.shellOf(false))
+	}
 	l.failed(at(0x10))
 	l.replied(at(0x20), nil)
 	l.replied(at(0x31), nil)

@@ -17,7 +17,7 @@ func build(t *testing.T, cfg Config) *World {
 	t.Helper()
 	t.Logf("%d nodes, -seed=%d", cfg.Nodes, *seed)
 	cfg.Seed = *seed
-	return Build(cfg, 50*time.Millisecond, 10*time.Minute)
+	return Build(cfg, 20*time.Millisecond, 8*time.Minute)
 }
 
 func measure(t *testing.T, w *World, lookups int, wantExact float64) Report {
@@ -42,10 +42,7 @@ func sizes() []int {
 // logarithm of the number of nodes. After nearly a third of them has gone without
 // a word, and with 2 % of the datagrams lost each way, it still does.
 func TestLookupsEndAtTheClosestNodes(t *testing.T) {
-	lookups := 1000
-	if testing.Short() || raceEnabled {
-		lookups = 300
-	}
+	const lookups = 1000
 	var hops []float64
 	for _, n := range sizes() {
 		w := build(t, Config{Nodes: n})

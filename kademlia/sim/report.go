@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kadnode/kadnode/kademlia"
 	"github.com/kadnode/kadnode/krpc"
 )
 
@@ -31,8 +32,12 @@ func (r Report) String() string {
 		r.P50.Round(time.Millisecond), r.P90.Round(time.Millisecond), r.P99.Round(time.Millisecond))
 }
 
-// MeasureLookups runs lookups for random ids from random nodes, one after
-// another, and compares what they find with the truth.
+// lookupInterval is the time between the starts of two measured lookups. It is
+// short, so that tables do not mend while they are measured.
+const lookupInterval = 20 * time.Millisecond
+
+// MeasureLookups runs lookups for random ids from random nodes and compares what
+// they find with the truth.
 func (w *World) MeasureLookups(lookups int) Report {
 	r := Report{Lookups: lookups}
 	for _, h := range w.Hosts {
@@ -40,32 +45,39 @@ func (w *World) MeasureLookups(lookups int) Report {
 			r.Nodes++
 		}
 	}
-	took := make([]time.Duration, 0, lookups)
-	for range lookups {
-		h, target := w.RandomHost(), krpc.RandomID(w.Rand)
-		truth := slices.DeleteFunc(w.Closest(target, h.K()+1), func(n krpc.NodeInfo) bool { return n.Addr == h.Addr })
-		truth = truth[:min(len(truth), h.K())]
-		res := w.Lookup(h, target)
-		found := 0
-		for _, n := range truth {
-			for _, c := range res.Closest {
-				if c.NodeInfo == n {
-					found++
-				}
-			}
-		}
-		if found == len(truth) {
-			r.Exact++
-		}
-		r.Reached += float64(found) / float64(len(truth))
-		r.Hops += float64(res.Hops)
-		r.Queries += float64(res.Queries)
-		took = append(took, res.Took)
+	var took []time.Duration
+	for i := range lookups {
+		w.Clock.AfterFunc(time.Duration(i)*lookupInterval, func() {
+			h, target := w.RandomHost(), krpc.RandomID(w.Rand)
+			h.Lookup(kademlia.Lookup{Target: target, Kind: kademlia.LookupFindNode, Done: func(res kademlia.LookupResult) {
+				took = append(took, res.Took)
+				w.compare(&r, h, target, res)
+			}})
+		})
 	}
+	w.Clock.RunUntil(func() bool { return len(took) == lookups }, time.Hour)
 	n := float64(lookups)
 	r.Reached, r.Hops, r.Queries = r.Reached/n, r.Hops/n, r.Queries/n
 	slices.Sort(took)
 	at := func(q float64) time.Duration { return took[int(q*float64(len(took)-1))] }
 	r.P50, r.P90, r.P99 = at(.5), at(.9), at(.99)
 	return r
+}
+
+// compare adds a lookup that h has made to r.
+func (w *World) compare(r *Report, h *Host, target krpc.ID, res kademlia.LookupResult) {
+	truth := slices.DeleteFunc(w.Closest(target, h.K()+1), func(n krpc.NodeInfo) bool { return n.Addr == h.Addr })
+	truth = truth[:min(len(truth), h.K())]
+	found := 0
+	for _, n := range truth {
+		if slices.ContainsFunc(res.Closest, func(c kademlia.Contact) bool { return c.NodeInfo == n }) {
+			found++
+		}
+	}
+	if found == len(truth) {
+		r.Exact++
+	}
+	r.Reached += float64(found) / float64(len(truth))
+	r.Hops += float64(res.Hops)
+	r.Queries += float64(res.Queries)
 }
