@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -22,70 +21,86 @@ var DefaultBootstrap = []string{
 	"router.bittorrent.com:6881",
 }
 
-// resolveTimeout bounds the wait for the name servers.
-const resolveTimeout = 10 * time.Second
+const (
+	// resolveTimeout bounds the wait for the name servers.
+	resolveTimeout = 10 * time.Second
+	// resolveGrace bounds it when one of the hosts is known.
+	resolveGrace = 500 * time.Millisecond
+)
 
-// bootstrapHost is one bootstrap node as it was given.
-type bootstrapHost struct {
-	name string
-	port uint16
+// ErrHostPort is what is wrong with an address that is not HOST:PORT.
+var ErrHostPort = errors.New("want HOST:PORT")
+
+// LookupFunc looks up the addresses of a host name.
+type LookupFunc func(ctx context.Context, host string) ([]netip.Addr, error)
+
+// lookupSystem is the LookupFunc of the operating system.
+func lookupSystem(ctx context.Context, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
-// bootstrapList resolves the bootstrap nodes.
-type bootstrapList struct {
-	hosts  []bootstrapHost
-	lookup func(context.Context, string) ([]netip.Addr, error)
-}
-
-func newBootstrapList(list []string, lookup func(context.Context, string) ([]netip.Addr, error)) (*bootstrapList, error) {
-	b := &bootstrapList{lookup: lookup}
-	if b.lookup == nil {
-		b.lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		}
+// Resolve returns the addresses of hosts, each HOST:PORT, looked up in parallel;
+// once one is known, the others have half a second left. It is an error if none is
+// found, and ErrHostPort if one of hosts makes no sense. lookup may be nil.
+func Resolve(ctx context.Context, hosts []string, lookup LookupFunc) ([]netip.AddrPort, error) {
+	if lookup == nil {
+		lookup = lookupSystem
 	}
-	for _, s := range list {
-		host, port, err := net.SplitHostPort(s)
-		if err != nil {
-			return nil, fmt.Errorf("kademlia: bootstrap node %q: want HOST:PORT: %w", s, err)
-		}
-		p, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || p == 0 || host == "" {
-			return nil, fmt.Errorf("kademlia: bootstrap node %q: want HOST:PORT", s)
-		}
-		b.hosts = append(b.hosts, bootstrapHost{host, uint16(p)})
-	}
-	return b, nil
-}
-
-func (b *bootstrapList) empty() bool { return len(b.hosts) == 0 }
-
-// resolve returns the addresses of all hosts but self, looked up in parallel. The
-// error says what could not be resolved, if there is no address at all.
-func (b *bootstrapList) resolve(ctx context.Context, self netip.AddrPort) ([]netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
-	found := make([][]netip.Addr, len(b.hosts))
-	errs := make([]error, len(b.hosts))
-	var lookups sync.WaitGroup
-	for i, h := range b.hosts {
-		if ip, err := netip.ParseAddr(h.name); err == nil {
-			found[i] = []netip.Addr{ip}
-			continue
-		}
-		lookups.Go(func() { found[i], errs[i] = b.lookup(ctx, h.name) })
+	type answer struct {
+		addrs []netip.AddrPort
+		err   error
 	}
-	lookups.Wait()
-	var addrs []netip.AddrPort
-	for i, h := range b.hosts {
-		for _, ip := range found[i] {
-			if a := netip.AddrPortFrom(ip.Unmap(), h.port); a != self {
-				addrs = append(addrs, a)
+	answers := make(chan answer)
+	for _, h := range hosts {
+		name, port, err := splitHostPort(h)
+		go func() {
+			var addrs []netip.AddrPort
+			if err == nil {
+				addrs, err = resolve(ctx, name, port, lookup)
 			}
+			answers <- answer{addrs, err}
+		}()
+	}
+	var addrs []netip.AddrPort
+	var failed error
+	for range hosts { // the late ones end with ctx
+		a := <-answers
+		if len(addrs) == 0 && len(a.addrs) > 0 {
+			defer time.AfterFunc(resolveGrace, cancel).Stop()
 		}
+		addrs, failed = append(addrs, a.addrs...), errors.Join(failed, a.err)
 	}
-	if len(addrs) > 0 {
-		return addrs, nil
+	if len(addrs) == 0 || errors.Is(failed, ErrHostPort) {
+		return nil, failed
 	}
-	return nil, errors.Join(errs...)
+	return addrs, nil
+}
+
+func resolve(ctx context.Context, name string, port uint16, lookup LookupFunc) ([]netip.AddrPort, error) {
+	if ip, err := netip.ParseAddr(name); err == nil {
+		return []netip.AddrPort{netip.AddrPortFrom(ip.Unmap(), port)}, nil
+	}
+	ips, err := lookup(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	addrs := make([]netip.AddrPort, len(ips))
+	for i, ip := range ips {
+		addrs[i] = netip.AddrPortFrom(ip.Unmap(), port)
+	}
+	return addrs, nil
+}
+
+func splitHostPort(s string) (name string, port uint16, err error) {
+	name, service, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, fmt.Errorf("kademlia: %q: %w", s, ErrHostPort)
+	}
+	p, err := strconv.ParseUint(service, 10, 16)
+	if err != nil || p == 0 || name == "" {
+		return "", 0, fmt.Errorf("kademlia: %q: %w", s, ErrHostPort)
+	}
+	return name, uint16(p), nil
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,18 +61,17 @@ type Config struct {
 	Version string       // "v" in messages: two letters of the program, two bytes of its version
 	Log     *slog.Logger // nil: slog.Default()
 	// Resolve looks up the addresses of a bootstrap host. nil: the system's way.
-	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	Resolve LookupFunc
 }
 
 // DHT is the nodes of one program: it listens for all of them, resolves their
 // bootstrap hosts, lets one family help the other, and keeps their state. All
 // methods are safe for concurrent use.
 type DHT struct {
-	cfg       Config
-	log       *slog.Logger
-	bootstrap *bootstrapList
-	sockets   []*udp.Socket
-	nodes     []*Node
+	cfg     Config
+	log     *slog.Logger
+	sockets []*udp.Socket
+	nodes   []*Node
 
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -90,9 +90,10 @@ func New(cfg Config) (*DHT, error) {
 	if d.log == nil {
 		d.log = slog.Default()
 	}
-	var err error
-	if d.bootstrap, err = newBootstrapList(cfg.Bootstrap, cfg.Resolve); err != nil {
-		return nil, err
+	for _, host := range cfg.Bootstrap {
+		if _, _, err := splitHostPort(host); err != nil {
+			return nil, err
+		}
 	}
 	states := d.restore()
 	d.ctx, d.cancel = context.WithCancel(context.Background())
@@ -164,9 +165,12 @@ func (d *DHT) newNode(s *udp.Socket, states map[netip.AddrPort]NodeState) (*Node
 	cfg.Limiter = krpc.NewLimiter(rate, max(1, int(10*rate)), krpc.DefaultLimiterCells, rng)
 	rate = orDefault(d.cfg.SendRate, krpc.DefaultSendRate)
 	cfg.Pacer = krpc.NewPacer(rate, max(1, int(rate)))
-	if !d.bootstrap.empty() {
+	if len(d.cfg.Bootstrap) > 0 {
 		cfg.Bootstrap = func(done func([]netip.AddrPort, error)) {
-			d.goWork(func() { done(d.bootstrap.resolve(d.ctx, local)) })
+			d.goWork(func() {
+				addrs, err := Resolve(d.ctx, d.cfg.Bootstrap, d.cfg.Resolve)
+				done(slices.DeleteFunc(addrs, func(a netip.AddrPort) bool { return a == local }), err)
+			})
 		}
 	}
 	var n *Node

@@ -67,9 +67,11 @@ func (d *DHT) saveForever() {
 }
 
 // writeFileAtomic replaces the file at path by one with content b. Whatever
-// happens meanwhile, path is the old file or the new one, whole.
+// happens meanwhile, path is the old file or the new one, whole. The caller sees
+// to it that nobody else writes path.
 func writeFileAtomic(path string, b []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	// One name, so that whoever is killed here again and again leaves one file.
+	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("kademlia: save state: %w", err)
 	}

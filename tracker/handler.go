@@ -1,0 +1,85 @@
+package tracker
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// The size of a list of peers on the wire, in bytes: of each peer (BEP 5, BEP 32),
+// and of the key with the list's own l and e.
+const (
+	value4Len = len("6:") + 4 + 2
+	value6Len = len("18:") + 16 + 2
+	valuesLen = len("6:valuesle")
+)
+
+// The errors that announces are answered with. They are made once, since an
+// attacker chooses how often they are sent, and never changed.
+var (
+	errBadToken   = &krpc.Error{Code: krpc.CodeProtocol, Text: "bad token"}
+	errFull       = &krpc.Error{Code: krpc.CodeServer, Text: "store is full"}
+	errSubnetFull = &krpc.Error{Code: krpc.CodeServer, Text: "too many peers of your subnet"}
+)
+
+// serveGetPeers answers get_peers: with the closest nodes, always (BEP 32), with
+// as many random peers of the node's family as fit, and with a token if an
+// announce would be accepted.
+func (t *Tracker) serveGetPeers(n *kademlia.Node, rq *krpc.Request) error {
+	q := &rq.Query
+	n.AddNodes(rq, q.InfoHash)
+	if t.accepts(n, rq) {
+		rq.Reply.Token = n.AppendToken(rq.Scratch(kademlia.TokenLen), rq.From.Addr(), q.InfoHash)
+	} else {
+		t.counters.tokensWithheld.Add(1)
+	}
+	t.addValues(n, rq)
+	return nil
+}
+
+// accepts tells whether the asker may announce. Not so a full store, and a
+// martian: others could not reach him. Without a token his announce fails too.
+func (t *Tracker) accepts(n *kademlia.Node, rq *krpc.Request) bool {
+	return n.Usable(rq.From) && !t.swarms.Full(rq.Query.InfoHash, rq.From.Addr(), rq.Now)
+}
+
+// addValues fills the reply with peers. It has to come last.
+func (t *Tracker) addValues(n *kademlia.Node, rq *krpc.Request) {
+	o := SampleOptions{V6: n.Is6(), NoSeed: rq.Query.NoSeed}
+	size := value4Len
+	if o.V6 {
+		size = value6Len
+	}
+	o.Max = (rq.Room() - valuesLen) / size
+	if o.Max <= 0 {
+		return
+	}
+	values := t.swarms.Sample(rq.Scratch(o.Max*size), rq.Query.InfoHash, o, rq.Now)
+	if len(values) > 0 {
+		rq.Reply.Values = values
+	}
+}
+
+// serveAnnouncePeer answers announce_peer: it stores the asker as a peer. The
+// endpoint has refused port 0.
+func (t *Tracker) serveAnnouncePeer(n *kademlia.Node, rq *krpc.Request) error {
+	q := &rq.Query
+	if !n.ValidToken(q.Token, rq.From.Addr(), q.InfoHash) {
+		return errBadToken
+	}
+	peer := rq.From
+	if !q.ImpliedPort {
+		peer = netip.AddrPortFrom(peer.Addr(), q.Port)
+	}
+	err := t.swarms.Announce(q.InfoHash, peer, q.Seed, rq.Now)
+	if err == nil {
+		return nil
+	}
+	t.counters.announcesRefused.Add(1)
+	if errors.Is(err, ErrSubnetFull) {
+		return errSubnetFull
+	}
+	return errFull
+}

@@ -1,0 +1,157 @@
+package tracker
+
+import (
+	crand "crypto/rand"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// Config configures a Tracker. The zero Config is a good one.
+type Config struct {
+	// Swarms bounds the store. Its Rand also seeds the tracker's own randomness;
+	// nil, which is not for simulations: an unpredictable source.
+	Swarms SwarmsConfig
+
+	// MaxTracked bounds the info-hashes that Track accepts. 0: 100 000.
+	MaxTracked int
+	// AnnounceInterval is the time between two announces of a tracked info-hash.
+	// Most nodes forget a peer after 30 to 45 minutes. 0: 15 minutes.
+	AnnounceInterval time.Duration
+
+	Log *slog.Logger // nil: slog.Default()
+}
+
+func (c Config) withDefaults() Config {
+	if c.Swarms.Rand == nil {
+		var seed [32]byte
+		crand.Read(seed[:]) // never fails
+		c.Swarms.Rand = rand.New(rand.NewChaCha8(seed))
+	}
+	setDefault(&c.MaxTracked, 100_000)
+	setDefault(&c.AnnounceInterval, 15*time.Minute)
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
+// Tracker is the distributed tracker on the DHT nodes of one program: it keeps
+// the peers that are announced to them, finds peers, and announces. It is passive
+// like the nodes, and safe for concurrent use.
+type Tracker struct {
+	nodes     []*kademlia.Node
+	clock     krpc.Clock
+	swarms    *Swarms
+	announcer *announcer
+	counters  counters
+
+	mu      sync.Mutex // guards what follows
+	expiry  krpc.Timer // nil until started
+	started bool
+	closed  bool
+}
+
+type counters struct {
+	announces, announcesFailed       atomic.Uint64
+	tokensWithheld, announcesRefused atomic.Uint64
+}
+
+// New returns a tracker that answers get_peers and announce_peer at each of
+// nodes, of which there is at least one, and which share a clock. It must be
+// called before they start.
+func New(nodes []*kademlia.Node, cfg Config) *Tracker {
+	cfg = cfg.withDefaults()
+	t := &Tracker{nodes: nodes, clock: nodes[0].Clock()}
+	now := t.clock.Now()
+	t.swarms = NewSwarms(cfg.Swarms, now)
+	t.announcer = newAnnouncer(t, cfg, now)
+	for _, n := range nodes {
+		n.Handle(krpc.MethodGetPeers, t.serveGetPeers)
+		n.Handle(krpc.MethodAnnouncePeer, t.serveAnnouncePeer)
+	}
+	return t
+}
+
+// Start begins to forget peers that have expired, and to announce what is
+// tracked. To start again does nothing.
+func (t *Tracker) Start() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.started || t.closed {
+		return
+	}
+	t.started = true
+	t.expiry = t.clock.AfterFunc(0, t.expire)
+	t.announcer.start()
+}
+
+// expire is the timer that gives back the memory of expired peers.
+func (t *Tracker) expire() {
+	now := t.clock.Now()
+	next := t.swarms.Expire(now)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.expiry.Reset(next.Sub(now))
+	}
+}
+
+// Close ends what Start began, announces under way included. Searches and
+// announces that others started go on until they stop them or the nodes close.
+// The store goes on to answer for as long as the nodes do; what is tracked from
+// now on is not announced. To close again does nothing.
+func (t *Tracker) Close() {
+	t.mu.Lock()
+	t.closed = true
+	if t.expiry != nil {
+		t.expiry.Stop()
+	}
+	t.mu.Unlock()
+	t.announcer.close()
+}
+
+// Stats is a snapshot of a Tracker.
+type Stats struct {
+	Swarms SwarmsStats
+
+	Tracked, MaxTracked int // info-hashes
+	Announcing          int // tracked ones whose announce is under way
+	// AnnounceLag is for how long the tracked info-hash that is due longest has
+	// waited for its turn.
+	AnnounceLag time.Duration
+
+	Announces       uint64 // that ended, of info-hashes tracked or not
+	AnnouncesFailed uint64 // of these: stored by no node
+
+	TokensWithheld   uint64 // get_peers answered without a token
+	AnnouncesRefused uint64 // announce_peer with a good token, but no room
+}
+
+// Stats returns a snapshot of the counters and gauges.
+func (t *Tracker) Stats() Stats {
+	s := Stats{
+		Swarms:           t.swarms.Stats(),
+		Announces:        t.counters.announces.Load(),
+		AnnouncesFailed:  t.counters.announcesFailed.Load(),
+		TokensWithheld:   t.counters.tokensWithheld.Load(),
+		AnnouncesRefused: t.counters.announcesRefused.Load(),
+	}
+	t.announcer.addTo(&s)
+	return s
+}
+
+// joined tells whether any node has found others to announce to.
+func (t *Tracker) joined() bool {
+	for _, n := range t.nodes {
+		if n.Joined() {
+			return true
+		}
+	}
+	return false
+}
