@@ -1,0 +1,229 @@
+package metrics
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/krpc"
+	"github.com/kadnode/kadnode/krpc/simnet"
+	"github.com/kadnode/kadnode/krpc/udp"
+	"github.com/kadnode/kadnode/tracker"
+)
+
+// network is a small DHT in virtual time. Its nodes are one program.
+type network struct {
+	clock   *simnet.Clock
+	net     *simnet.Network
+	nodes   []*kademlia.Node
+	tracker *tracker.Tracker
+	blocked krpc.Blocklist
+}
+
+func (n *network) Nodes() []*kademlia.Node { return n.nodes }
+
+func (n *network) SocketStats() []udp.Stats {
+	stats := make([]udp.Stats, len(n.nodes))
+	for i := range stats {
+		stats[i] = udp.Stats{PacketsIn: 10, BytesOut: 1000, Martians: 1}
+	}
+	return stats
+}
+
+func newNetwork(t *testing.T, v4, v6 int) *network {
+	t.Helper()
+	clock := simnet.NewClock(time.Unix(1_800_000_000, 0))
+	n := &network{clock: clock, net: simnet.NewNetwork(clock, rand.New(rand.NewPCG(1, 0)), simnet.Link{})}
+	for i := range v4 {
+		n.join(t, simnet.Addr(i), simnet.Addr(0))
+	}
+	for i := range v6 {
+		n.join(t, simnet.Addr6(i), simnet.Addr6(0))
+	}
+	n.tracker = tracker.New(n.nodes, tracker.Config{
+		Swarms: tracker.SwarmsConfig{Rand: rand.New(rand.NewPCG(2, 0)), MaxBytes: 1 << 20},
+	})
+	for _, node := range n.nodes {
+		node.Start()
+	}
+	n.tracker.Start()
+	clock.Run(10 * time.Second)
+	return n
+}
+
+func (n *network) join(t *testing.T, at, bootstrap netip.AddrPort) {
+	t.Helper()
+	cfg := kademlia.NodeConfig{
+		Clock:   n.clock,
+		Rand:    rand.New(rand.NewPCG(3, uint64(len(n.nodes)))),
+		Limiter: krpc.NewLimiter(100, 1000, 64, rand.New(rand.NewPCG(4, 0))),
+	}
+	var node *kademlia.Node
+	cfg.Transport = n.net.Host(at, func(now time.Time, from netip.AddrPort, b []byte, out krpc.Outbox) {
+		node.Deliver(now, from, b, out)
+	})
+	if at != bootstrap {
+		cfg.Bootstrap = func(done func([]netip.AddrPort, error)) {
+			n.clock.AfterFunc(0, func() { done([]netip.AddrPort{bootstrap}, nil) })
+		}
+	}
+	node, err := kademlia.NewNode(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.nodes = append(n.nodes, node)
+}
+
+func (n *network) collector() prometheus.Collector {
+	return NewCollector(Sources{
+		DHTs:      []DHT{n},
+		Trackers:  []*tracker.Tracker{n.tracker},
+		Blocklist: &n.blocked,
+		Build:     BuildInfo{Version: "v1.2.3", GoVersion: "go1.26", Revision: "abc"},
+	})
+}
+
+// gather returns the metrics as a strict registry sees them.
+func gather(t *testing.T, c prometheus.Collector) []*dto.MetricFamily {
+	t.Helper()
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(c)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
+}
+
+// value returns the value of the metric with a name and label values, which are in
+// the order of the label names.
+func value(t *testing.T, families []*dto.MetricFamily, name string, labels ...string) float64 {
+	t.Helper()
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			var got []string
+			for _, l := range m.GetLabel() {
+				got = append(got, l.GetValue())
+			}
+			if slices.Equal(got, labels) {
+				return m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	t.Fatalf("no metric %s with labels %q", name, labels)
+	return 0
+}
+
+func TestNamesAndHelpAreClean(t *testing.T) {
+	problems, err := testutil.CollectAndLint(newNetwork(t, 3, 2).collector())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestMetricsOfBothFamilies(t *testing.T) {
+	n := newNetwork(t, 20, 10)
+	if _, err := n.blocked.Load(strings.NewReader("192.0.2.0/24\n198.51.100.7\n")); err != nil {
+		t.Fatal(err)
+	}
+	ih := krpc.ID{1, 2, 3}
+	stored := 0
+	_, err := n.tracker.AnnouncePeer(ih, tracker.AnnounceOptions{Port: 4242}, nil, func(r tracker.AnnounceResult) { stored = r.Stored })
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.clock.Run(time.Minute)
+	if stored == 0 {
+		t.Fatal("the announce was stored nowhere")
+	}
+
+	m := gather(t, n.collector())
+	for _, want := range []struct {
+		value  float64
+		name   string
+		labels []string
+	}{
+		{1, "kadnode_build_info", []string{"go1.26", "abc", "v1.2.3"}},
+		{20, "kadnode_nodes", []string{"ipv4"}},
+		{10, "kadnode_nodes_joined", []string{"ipv6"}},
+		{2, "kadnode_blocklist_ranges", nil},
+		{30, "kadnode_lookup_hops", []string{"announce"}},
+		{30, "kadnode_lookup_seconds", []string{"announce"}},
+		{30, "kadnode_lookup_messages", []string{"announce"}},
+		{0, "kadnode_lookups_active", nil},
+		{float64(stored), "kadnode_krpc_queries_total", []string{"out", "announce_peer"}},
+		{float64(stored), "kadnode_krpc_replies_total", []string{"in", "announce_peer", "reply"}},
+		{0, "kadnode_krpc_replies_total", []string{"in", "announce_peer", "timeout"}},
+		{30 * krpc.DefaultMaxPending, "kadnode_krpc_pending_queries_limit", nil},
+		{30 * 64, "kadnode_limiter_cells", nil},
+		{200, "kadnode_socket_packets_total", []string{"in", "ipv4"}},
+		{10000, "kadnode_socket_bytes_total", []string{"out", "ipv6"}},
+		{20, "kadnode_socket_drops_total", []string{"ipv4", "martian"}},
+		{1, "kadnode_swarms", nil},
+		{1 << 20, "kadnode_store_limit_bytes", []string{"peers"}},
+		{1, "kadnode_announces_total", []string{"stored"}},
+	} {
+		if got := value(t, m, want.name, want.labels...); got != want.value {
+			t.Errorf("%s%q is %v, want %v", want.name, want.labels, got, want.value)
+		}
+	}
+	if value(t, m, "kadnode_store_bytes", "peers") == 0 || value(t, m, "kadnode_krpc_rtt_seconds") == 0 {
+		t.Error("no bytes in the store, or no round-trip times")
+	}
+}
+
+// What the buckets hold adds up to what the tables hold.
+func TestBucketsAddUp(t *testing.T) {
+	m := gather(t, newNetwork(t, 20, 0).collector())
+	var inBuckets float64
+	for _, f := range m {
+		if f.GetName() == "kadnode_bucket_nodes" {
+			for _, b := range f.GetMetric() {
+				inBuckets += b.GetGauge().GetValue()
+			}
+		}
+	}
+	inTables := value(t, m, "kadnode_table_nodes", "ipv4", "good") +
+		value(t, m, "kadnode_table_nodes", "ipv4", "questionable") +
+		value(t, m, "kadnode_table_nodes", "ipv4", "bad")
+	if inBuckets == 0 || inBuckets != inTables {
+		t.Errorf("%v nodes in the buckets, %v in the tables", inBuckets, inTables)
+	}
+}
+
+func TestHistogramIsCumulative(t *testing.T) {
+	s := krpc.HistogramSnapshot{Bounds: []float64{1, 2}, Counts: []uint64{3, 4, 5}, Sum: 30}
+	sum := krpc.HistogramSnapshot{}
+	addHistogram(&sum, krpc.HistogramSnapshot{Bounds: s.Bounds, Counts: []uint64{1, 1, 1}, Sum: 5})
+	addHistogram(&sum, s)
+	var d descs
+	ch := make(chan prometheus.Metric, 1)
+	emitter(ch).histogram(d.add("test", "A test."), sum)
+	var out dto.Metric
+	if err := (<-ch).Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	h := out.GetHistogram()
+	if h.GetSampleCount() != 15 || h.GetSampleSum() != 35 {
+		t.Errorf("count %d and sum %v, want 15 and 35", h.GetSampleCount(), h.GetSampleSum())
+	}
+	for i, want := range []uint64{4, 9} {
+		if got := h.GetBucket()[i].GetCumulativeCount(); got != want {
+			t.Errorf("bucket %d: %d, want %d", i, got, want)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// krpcMetrics are about the KRPC messages of all nodes.
+type krpcMetrics struct {
+	queries, replies, drops, rtt        *prometheus.Desc
+	stalls, stallTime, busy, sendErrors *prometheus.Desc
+	pending, maxPending                 *prometheus.Desc
+	limiterBusy, limiterCells           *prometheus.Desc
+}
+
+func newKRPCMetrics(d *descs) krpcMetrics {
+	return krpcMetrics{
+		queries:      d.add("krpc_queries_total", "Queries received (in), rate-limited ones excluded, and sent (out).", "direction", "method"),
+		replies:      d.add("krpc_replies_total", "How queries ended: the answers to own ones (in), and those given to others (out).", "direction", "method", "result"),
+		drops:        d.add("krpc_drops_total", "Datagrams received that were dropped without an answer.", "reason"),
+		rtt:          d.add("krpc_rtt_seconds", "Round-trip times of own queries."),
+		stalls:       d.add("krpc_stalls_total", "Own queries that passed the soft timeout."),
+		stallTime:    d.add("krpc_stall_timeout_seconds", "The soft timeout as it adapted to the round-trip times.", "family"),
+		busy:         d.add("krpc_refused_total", "Own queries not sent because too many were pending or waiting."),
+		sendErrors:   d.add("krpc_send_errors_total", "Own queries that the socket refused."),
+		pending:      d.add("krpc_pending_queries", "Own queries without an answer yet."),
+		maxPending:   d.add("krpc_pending_queries_limit", "Most own queries that may be without an answer."),
+		limiterBusy:  d.add("limiter_busy_cells", "Cells of the rate limiter that are in use: about the sources that asked just now."),
+		limiterCells: d.add("limiter_cells", "Cells of the rate limiter; 0 without a limit."),
+	}
+}
+
+func (m *krpcMetrics) collect(e emitter, t *total) {
+	s := &t.endpoint
+	for i := range s.Methods {
+		m.method(e, krpc.Method(i), &s.Methods[i])
+	}
+	for i, n := range s.Drops {
+		e.counter(m.drops, n, krpc.DropReason(i).String())
+	}
+	e.histogram(m.rtt, s.RTT)
+	e.counter(m.stalls, s.Stalls)
+	e.counter(m.busy, s.Refused)
+	e.counter(m.sendErrors, s.SendErrors)
+	e.count(m.pending, s.Pending)
+	e.count(m.maxPending, s.MaxPending)
+	e.count(m.limiterBusy, s.LimiterBusy)
+	e.count(m.limiterCells, s.LimiterCells)
+	t.eachFamily(func(family string, f *familyTotal) {
+		e.gauge(m.stallTime, f.stall.Seconds(), family)
+	})
+}
+
+func (m *krpcMetrics) method(e emitter, method krpc.Method, s *krpc.MethodStats) {
+	name := method.String()
+	e.counter(m.queries, s.QueriesIn, "in", name)
+	e.counter(m.replies, s.RepliesOut, "out", name, "reply")
+	e.counter(m.replies, s.ErrorsOut, "out", name, "error")
+	if method == krpc.MethodUnknown {
+		return // we send none
+	}
+	e.counter(m.queries, s.QueriesOut, "out", name)
+	e.counter(m.replies, s.RepliesIn, "in", name, "reply")
+	e.counter(m.replies, s.ErrorsIn, "in", name, "error")
+	e.counter(m.replies, s.Timeouts, "in", name, "timeout")
+}

@@ -1,0 +1,33 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// socketMetrics are about the UDP sockets, by address family.
+type socketMetrics struct {
+	packets, bytes, drops, errors *prometheus.Desc
+}
+
+func newSocketMetrics(d *descs) socketMetrics {
+	return socketMetrics{
+		packets: d.add("socket_packets_total", "Datagrams received and sent.", "family", "direction"),
+		bytes:   d.add("socket_bytes_total", "Payload of the datagrams received and sent.", "family", "direction"),
+		drops:   d.add("socket_drops_total", "Datagrams dropped: too long (truncated), from a source that no reply can reach (martian), or for want of room in the send buffer (send_buffer).", "family", "reason"),
+		errors:  d.add("socket_errors_total", "Errors of the sockets, those that ICMP reports (unreachable) among them.", "family", "reason"),
+	}
+}
+
+func (m *socketMetrics) collect(e emitter, t *total) {
+	t.eachFamily(func(family string, f *familyTotal) {
+		s := &f.socket
+		e.counter(m.packets, s.PacketsIn, family, "in")
+		e.counter(m.packets, s.PacketsOut, family, "out")
+		e.counter(m.bytes, s.BytesIn, family, "in")
+		e.counter(m.bytes, s.BytesOut, family, "out")
+		e.counter(m.drops, s.Truncated, family, "truncated")
+		e.counter(m.drops, s.Martians, family, "martian")
+		e.counter(m.drops, s.SendDrops, family, "send_buffer")
+		e.counter(m.errors, s.Unreachable, family, "unreachable")
+		e.counter(m.errors, s.ReceiveErrors, family, "receive")
+		e.counter(m.errors, s.SendErrors, family, "send")
+	})
+}
