@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kadnode/kadnode/tracker"
+)
+
+func newAnnounceCommand() *cobra.Command {
+	var o tracker.AnnounceOptions
+	cmd := newClientCommand(&cobra.Command{
+		Use:   "announce HASH --port PORT",
+		Short: "Announce this host as a peer of a torrent",
+		Long: `Announce this host as a peer of a torrent, once. Nodes forget it after 30 to 45
+minutes.
+
+HASH is an info-hash of 40 hexadecimal or 32 base32 digits, a magnet link, or the
+name of a .torrent file.`,
+		Args: cobra.ExactArgs(1),
+	}, func(ctx context.Context, c *client, args []string) error { return announce(ctx, c, args[0], o) })
+	cmd.Flags().Uint16Var(&o.Port, "port", 0, "`port` that the peer listens on")
+	cmd.Flags().BoolVar(&o.ImpliedPort, "implied-port", false, "have nodes take the UDP port that the announce comes from; see --listen")
+	cmd.Flags().BoolVar(&o.Seed, "seed", false, "the peer has everything (BEP 33)")
+	return cmd
+}
+
+func announce(ctx context.Context, c *client, hash string, o tracker.AnnounceOptions) error {
+	if o.Port == 0 && !o.ImpliedPort {
+		return usagef("--port is required, 1 to 65535, unless --implied-port is given")
+	}
+	ih, err := parseInfoHash(hash)
+	if err != nil {
+		return err
+	}
+	srv, err := c.join(ctx)
+	if err != nil {
+		return err
+	}
+	defer srv.close()
+	res, err := srv.tracker.Announce(ctx, ih, o)
+	for _, f := range res.Failures {
+		c.log.Warn("not stored", "node", f.Node.Addr, "id", f.Node.ID, "err", f.Err)
+	}
+	if err != nil {
+		return err
+	}
+	return c.out.print(fmt.Sprintf("stored at %d of %d nodes", res.Stored, res.Asked), struct {
+		Hash   string `json:"hash"`
+		Stored int    `json:"stored"`
+		Asked  int    `json:"asked"`
+	}{ih.String(), res.Stored, res.Asked})
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/krpc"
+	"github.com/kadnode/kadnode/tracker"
+)
+
+// joinGrace is how long the node of one address family is waited for when the
+// other one has joined.
+const joinGrace = time.Second
+
+// errNotJoined ends a command that finds no way into the DHT.
+var errNotJoined = errors.New("no bootstrap node answered")
+
+// clientOptions are the flags of the commands that start a temporary node.
+type clientOptions struct {
+	nodeOptions
+	timeout time.Duration
+	json    bool
+}
+
+func (o *clientOptions) addFlags(fs *pflag.FlagSet) {
+	o.listen = []string{":0"}
+	o.logLevel, o.logFormat = "error", "text"
+	o.nodeOptions.addFlags(fs)
+	fs.DurationVar(&o.timeout, "timeout", 30*time.Second, "longest time to take")
+}
+
+// client is a command that runs on a temporary node.
+type client struct {
+	clientOptions
+	out output
+	log *slog.Logger
+}
+
+// newClientCommand returns a command that calls run, until --timeout at most.
+func newClientCommand(cmd *cobra.Command, run func(ctx context.Context, c *client, args []string) error) *cobra.Command {
+	c := new(client)
+	cmd.Flags().SortFlags = false
+	c.addFlags(cmd.Flags())
+	addJSONFlag(cmd, &c.json)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		// KADNODE_LISTEN is that of the node that runs where we are called.
+		if err := fillFromEnvironment(cmd.Flags(), "listen"); err != nil {
+			return err
+		}
+		if c.timeout <= 0 {
+			return usagef("--timeout %v: want more than 0", c.timeout)
+		}
+		c.out = output{cmd.OutOrStdout(), c.json}
+		c.log, _ = newLogger(cmd.ErrOrStderr(), &c.nodeOptions)
+		ctx, cancel := context.WithTimeout(cmd.Context(), c.timeout)
+		defer cancel()
+		return run(ctx, c, args)
+	}
+	return cmd
+}
+
+// config returns the configuration of a node that asks, but does not answer
+// (BEP 43), and takes local addresses if it is sent to any.
+func (c *client) config(contacts []netip.AddrPort) kademlia.Config {
+	cfg := c.dhtConfig()
+	cfg.ReadOnly, cfg.Bootstrap = true, nil
+	cfg.AllowLocal = cfg.AllowLocal || slices.ContainsFunc(contacts, func(a netip.AddrPort) bool {
+		return krpc.Class(a.Addr()) == krpc.AddrClassLocal
+	})
+	return cfg
+}
+
+// join starts a temporary node and waits until it has joined the DHT.
+func (c *client) join(ctx context.Context) (*server, error) {
+	hosts := orNone(c.bootstrap)
+	if len(hosts) == 0 {
+		return nil, usagef("--bootstrap %s: a temporary node needs one to join through", none)
+	}
+	addrs, err := kademlia.Resolve(ctx, hosts, nil)
+	if err != nil {
+		return nil, fmt.Errorf("no bootstrap node can be resolved: %w", err)
+	}
+	cfg := c.config(addrs)
+	for _, a := range addrs {
+		cfg.Bootstrap = append(cfg.Bootstrap, a.String())
+	}
+	outcomes := make(chan outcome, 16)
+	cfg.Joined = func(n *kademlia.Node, err error) { trySend(outcomes, outcome{n, err}) }
+	// It keeps no peers.
+	srv, err := newServer(cfg, tracker.SwarmsConfig{MaxBytes: 1, MaxHashes: 1}, c.log)
+	if err != nil {
+		return nil, err
+	}
+	srv.start()
+	if err := awaitJoined(ctx, len(srv.dht.Nodes()), outcomes); err != nil {
+		srv.close()
+		return nil, err
+	}
+	return srv, nil
+}
+
+// outcome is that of an attempt to join.
+type outcome struct {
+	n   *kademlia.Node
+	err error
+}
+
+// awaitJoined returns nil when each of the nodes has tried to join and one of them
+// has, and an error when all have failed twice: a datagram may get lost.
+func awaitJoined(ctx context.Context, nodes int, outcomes <-chan outcome) error {
+	attempts := make(map[*kademlia.Node]int)
+	hopeless := 0
+	var grace <-chan time.Time // set when one has joined
+	for {
+		select {
+		case o := <-outcomes:
+			attempts[o.n]++
+			if o.err == nil && grace == nil {
+				grace = time.After(joinGrace)
+			}
+			if o.err != nil && attempts[o.n] == 2 {
+				hopeless++
+			}
+		case <-grace:
+			return nil
+		case <-ctx.Done():
+			if grace == nil {
+				return errNotJoined
+			}
+			return nil
+		}
+		if grace != nil && len(attempts) == nodes {
+			return nil
+		}
+		if hopeless == nodes {
+			return errNotJoined
+		}
+	}
+}

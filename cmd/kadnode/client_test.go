@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kadnode/kadnode/kademlia"
+)
+
+const hash = "0123456789abcdef0123456789abcdef01234567"
+
+func TestAnnounceAndGetPeers(t *testing.T) {
+	bootstrap := startTestnet(t, "--nodes", "20")
+	through := []string{"--bootstrap", bootstrap}
+
+	kadnode(t, append([]string{"get-peers", hash}, through...)...).expect(t, exitFailed, "no peer found")
+	kadnode(t, append([]string{"announce", hash, "--port", "4242"}, through...)...).
+		expect(t, exitDone, "stored at 8 of 8 nodes")
+
+	began := time.Now()
+	magnet := "magnet:?dn=x&xt=urn:btih:" + strings.ToUpper(hash)
+	kadnode(t, append([]string{"get-peers", magnet}, through...)...).expect(t, exitDone, "127.0.0.1:4242\n")
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("get-peers took %v", took)
+	}
+
+	r := kadnode(t, append([]string{"get-peers", hash, "--json"}, through...)...)
+	r.expect(t, exitDone, `{"peer":"127.0.0.1:4242"}`)
+	r = kadnode(t, append([]string{"announce", hash, "--json", "--implied-port", "--seed"}, through...)...)
+	r.expect(t, exitDone, `{"hash":"`+hash+`","stored":8,"asked":8}`)
+}
+
+func TestBootstrapFromTheEnvironmentByName(t *testing.T) {
+	_, port, _ := strings.Cut(startTestnet(t, "--nodes", "10", "--json=false"), ":")
+	t.Setenv("KADNODE_BOOTSTRAP", "localhost:"+port)
+	t.Setenv("KADNODE_LISTEN", "192.0.2.1:1") // of the node that runs here, not of its clients
+	r := kadnode(t, "find-node", hash, "--json")
+	r.expect(t, exitDone, "")
+	lines := strings.Split(strings.TrimSpace(r.stdout), "\n")
+	if len(lines) != 8 {
+		t.Fatalf("%d nodes: %s", len(lines), r.stdout)
+	}
+	for _, l := range lines {
+		var node struct {
+			ID, Addr string
+			Hops     int
+		}
+		if err := json.Unmarshal([]byte(l), &node); err != nil || len(node.ID) != 40 || node.Hops == 0 {
+			t.Errorf("%s: %v", l, err)
+		}
+	}
+}
+
+func TestIPv6(t *testing.T) {
+	if !hostHasIPv6() {
+		t.Skip("no IPv6 here")
+	}
+	bootstrap := startTestnet(t, "--nodes", "10", "--listen-ip", "::1")
+	kadnode(t, "announce", hash, "--port", "4242", "--bootstrap", bootstrap).expect(t, exitDone, "stored at 8")
+	kadnode(t, "get-peers", hash, "--bootstrap", bootstrap).expect(t, exitDone, "[::1]:4242\n")
+}
+
+func TestNobodyThere(t *testing.T) {
+	nobody := closedPort(t)
+	kadnode(t, "get-peers", hash, "--bootstrap", nobody, "--timeout", "200ms").
+		expect(t, exitFailed, "kadnode: no bootstrap node answered")
+	kadnode(t, "ping", nobody, "--timeout", "200ms").expect(t, exitFailed, "1 of 1 nodes did not answer")
+	kadnode(t, "ping", nobody, "--timeout", "200ms", "--json").
+		expect(t, exitFailed, `{"host":"`+nobody+`","error":"krpc: timeout"}`)
+}
+
+func TestAwaitJoined(t *testing.T) {
+	v4, v6 := new(kademlia.Node), new(kademlia.Node)
+	failed := errors.New("no node answered")
+	for name, tc := range map[string]struct {
+		outcomes []outcome
+		took     time.Duration
+		err      error
+	}{
+		"one has joined, the other has tried": {[]outcome{{v6, failed}, {v4, nil}}, 0, nil},
+		"one has joined, the other is slow":   {[]outcome{{v4, nil}}, joinGrace, nil},
+		"a datagram was lost":                 {[]outcome{{v4, failed}, {v6, failed}, {v4, nil}}, 0, nil},
+		"all have failed twice":               {[]outcome{{v4, failed}, {v6, failed}, {v6, failed}, {v4, failed}}, 0, errNotJoined},
+		"one fails often, the other is slow":  {[]outcome{{v6, failed}, {v6, failed}, {v6, failed}}, time.Minute, errNotJoined},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				outcomes := make(chan outcome, 10)
+				for _, o := range tc.outcomes {
+					outcomes <- o
+				}
+				began := time.Now()
+				if err := awaitJoined(ctx, 2, outcomes); err != tc.err || time.Since(began) != tc.took {
+					t.Errorf("%v after %v, want %v after %v", err, time.Since(began), tc.err, tc.took)
+				}
+			})
+		})
+	}
+}
+
+func TestWrongUsage(t *testing.T) {
+	for _, args := range []string{
+		"nonsense",
+		"run surplus",
+		"--nonsense",
+		"--k 33",
+		"--alpha 0",
+		"--listen 127.0.0.1",
+		"--listen :70000",
+		"--bootstrap router",
+		"--bootstrap none,127.0.0.1:1",
+		"--http 9681",
+		"--log-level loud",
+		"--rate-limit -1",
+		"--peers-bytes 1MB",
+		"--config nosuch.toml",
+		"ping",
+		"ping 127.0.0.1",
+		"ping 127.0.0.1:0",
+		"find-node",
+		"get-peers nosuchfile",
+		"get-peers magnet:?dn=x",
+		"get-peers " + hash + " --bootstrap none",
+		"get-peers " + hash + " --timeout 0s",
+		"announce " + hash,
+		"announce " + hash + " --port 65536",
+		"testnet --nodes 0",
+		"testnet --listen-ip localhost",
+		"completion bash surplus",
+	} {
+		r := kadnode(t, strings.Fields(args)...)
+		if r.status != exitUsage || !strings.HasPrefix(r.stderr, "kadnode: ") || r.stdout != "" {
+			t.Errorf("%s: status %d, stderr %q, stdout %q", args, r.status, r.stderr, r.stdout)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	kadnode(t, "version").expect(t, exitDone, "kadnode ")
+	kadnode(t, "version", "--json").expect(t, exitDone, `"goversion":"go1.`)
+}
+
+func TestVersionsOfStrangersAreHarmless(t *testing.T) {
+	if got := printable("LT\x01\x1b[2J\xff"); got != `LT\x01\x1b[2J\xff` {
+		t.Errorf("%q", got)
+	}
+}
