@@ -161,9 +161,8 @@ func (d *DHT) newNode(s *udp.Socket, states map[netip.AddrPort]NodeState) (*Node
 		Blocklist:  d.cfg.Blocklist,
 		Version:    d.cfg.Version,
 	}
-	rate := orDefault(d.cfg.RateLimit, krpc.DefaultSourceRate)
-	cfg.Limiter = krpc.NewLimiter(rate, max(1, int(10*rate)), krpc.DefaultLimiterCells, rng)
-	rate = orDefault(d.cfg.SendRate, krpc.DefaultSendRate)
+	cfg.Limiter = newLimiter(d.cfg.RateLimit, rng)
+	rate := orDefault(d.cfg.SendRate, krpc.DefaultSendRate)
 	cfg.Pacer = krpc.NewPacer(rate, max(1, int(rate)))
 	if len(d.cfg.Bootstrap) > 0 {
 		cfg.Bootstrap = func(done func([]netip.AddrPort, error)) {
@@ -182,6 +181,18 @@ func (d *DHT) newNode(s *udp.Socket, states map[netip.AddrPort]NodeState) (*Node
 	}
 	n, err := NewNode(cfg)
 	return n, err
+}
+
+func newLimiter(rate float64, rng *rand.Rand) *krpc.Limiter {
+	rate = orDefault(rate, krpc.DefaultSourceRate)
+	return krpc.NewLimiter(rate, max(1, int(10*rate)), krpc.DefaultLimiterCells, rng)
+}
+
+// SetRateLimit changes Config.RateLimit.
+func (d *DHT) SetRateLimit(rate float64) {
+	for _, n := range d.nodes {
+		n.endpoint.SetLimiter(newLimiter(rate, secureRand()))
+	}
 }
 
 func orDefault(v, def float64) float64 {

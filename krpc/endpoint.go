@@ -82,7 +82,7 @@ type EndpointConfig struct {
 	Rand *rand.Rand
 
 	// Limits; nil means none.
-	Limiter   *Limiter   // on the queries of each source
+	Limiter   *Limiter   // on the queries of each source; see SetLimiter
 	Pacer     *Pacer     // on own queries
 	Blocklist *Blocklist // of sources that are not heard and not asked
 
@@ -99,6 +99,7 @@ type Endpoint struct {
 	cfg      EndpointConfig
 	version  []byte
 	counters counters
+	limiter  atomic.Pointer[Limiter]
 	received atomic.Int64 // Unix time in nanoseconds, renewed each second
 
 	mu      sync.Mutex // guards what follows
@@ -116,12 +117,16 @@ func NewEndpoint(cfg EndpointConfig) *Endpoint {
 		cfg.MaxPending = DefaultMaxPending
 	}
 	e := &Endpoint{cfg: cfg, pending: make(map[uint32]*transaction)}
+	e.limiter.Store(cfg.Limiter)
 	if cfg.Version != "" {
 		e.version = []byte(cfg.Version)
 	}
 	e.counters.rtt = NewHistogram(.005, .01, .025, .05, .1, .15, .2, .3, .5, .75, 1, 2, 5, 10)
 	return e
 }
+
+// SetLimiter replaces the limit on the queries of each source; nil means none.
+func (e *Endpoint) SetLimiter(l *Limiter) { e.limiter.Store(l) }
 
 // LastReceived returns when the last KRPC message arrived, to the second; the
 // zero Time if none has.
@@ -167,7 +172,7 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 	}
 	// The limit is asked only here: it is for queries, and the replies to our
 	// own must not use it up.
-	if !e.cfg.Limiter.Allow(from.Addr(), now) {
+	if !e.limiter.Load().Allow(from.Addr(), now) {
 		e.drop(DropRateLimited)
 		return
 	}

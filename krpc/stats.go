@@ -89,7 +89,8 @@ func (e *Endpoint) Stats() Stats {
 	}
 	s.Stalls, s.Refused, s.SendErrors = c.stalls.Load(), c.refused.Load(), c.sendErrors.Load()
 	s.RTT = c.rtt.Snapshot()
-	s.LimiterBusy, s.LimiterCells = e.cfg.Limiter.Busy(e.cfg.Clock.Now()), e.cfg.Limiter.Cells()
+	limiter := e.limiter.Load()
+	s.LimiterBusy, s.LimiterCells = limiter.Busy(e.cfg.Clock.Now()), limiter.Cells()
 	e.mu.Lock()
 	s.Pending, s.MaxPending, s.StallTime = len(e.pending), e.cfg.MaxPending, e.rtt.Stall()
 	e.mu.Unlock()

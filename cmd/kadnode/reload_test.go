@@ -24,9 +24,12 @@ func TestSIGHUP(t *testing.T) {
 	ranges(1)
 
 	writeFile(t, list, "192.0.2.0/24\n198.51.100.0/24\n")
-	writeFile(t, config, base+"log-level = 'warn'\nrate-limit = 99\n")
+	writeFile(t, config, base+"log-level = 'warn'\nrate-limit = 0\nalpha = 5\n")
 	p.signal(syscall.SIGHUP)
-	p.line(`"key":"rate-limit","running":"10","new":"99"`)
+	p.line(`"key":"alpha","running":"3","new":"5"`)
+	if cells := s.metric(t, "kadnode_limiter_cells"); cells != 0 {
+		t.Errorf("a rate limit of %v cells after it was opened", cells)
+	}
 	ranges(2)
 
 	for _, bad := range []struct{ list, config, says string }{

@@ -24,8 +24,8 @@ func newRunCommand(use string) *cobra.Command {
 		Long: `Run a node until SIGINT or SIGTERM ends it, a second one at once.
 
 On SIGHUP the environment, the configuration file and the blocklist are read again.
-The log level and the blocklist take effect; what else has changed is logged, and
-takes effect after a restart.`,
+The log level, the rate limit and the blocklist take effect; what else has changed
+is logged, and takes effect after a restart.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			given := changed(cmd.Flags())
@@ -72,7 +72,7 @@ func (d *daemon) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-reload:
-			d.reload()
+			d.reload(srv)
 		case <-joined:
 			// At once: who is killed before the first interval ends keeps his id.
 			if err := srv.dht.SaveState(); err != nil {
