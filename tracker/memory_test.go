@@ -16,8 +16,8 @@ func heap() int64 {
 // TestMemoryIsWhatIsCharged fills stores of several shapes and compares what
 // the heap grew by with what the store says.
 func TestMemoryIsWhatIsCharged(t *testing.T) {
-	if testing.Short() {
-		t.Skip("fills stores of 1 000 000 peers")
+	if testing.Short() || raceEnabled {
+		t.Skip("fills stores of 1 000 000 peers, and counts their bytes")
 	}
 	for _, shape := range []struct {
 		name          string
