@@ -85,6 +85,11 @@ func (n *Node) pingBootstrap(addrs []netip.AddrPort, err error) {
 // bootstrapped goes on with join when the bootstrap nodes have been tried.
 func (n *Node) bootstrapped(via []krpc.NodeInfo, err error) {
 	if n.table.size() > 0 || via != nil {
+		if n.cfg.ReadOnly && via != nil {
+			// It has no place in the network to find first: it may ask at once.
+			n.joined = true
+			n.tellJoined(nil)
+		}
 		n.lookupSelf(via)
 		return
 	}

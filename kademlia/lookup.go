@@ -131,17 +131,18 @@ const (
 // next returns the next move and, for moveAsk, the node and how many times it was
 // asked before.
 func (l *lookup) next() (m move, n krpc.NodeInfo, before int) {
-	done, gone, front, underWay := 0, 0, 0, 0
-	waiting := false
+	var done, dead, front, underWay int
+	var waiting, patient bool // for a first answer; for a last one
+walk:
 	for i := range l.candidates {
 		c := &l.candidates[i]
 		switch c.state {
 		case failed, silent:
-			gone++
+			dead++
 			continue
 		case replied:
 			if done++; done == l.k {
-				return l.rest(waiting, gone), n, 0
+				break walk
 			}
 		case asked:
 			waiting = true
@@ -149,7 +150,12 @@ func (l *lookup) next() (m move, n krpc.NodeInfo, before int) {
 				return moveWait, n, 0
 			}
 		case resent:
-			waiting = true
+			if c.tries < maxTries {
+				waiting = true
+				break
+			}
+			patient = true
+			dead++ // most likely
 		case stalled:
 			if front < l.k && l.queries < maxQueries {
 				c.state = resent
@@ -163,19 +169,22 @@ func (l *lookup) next() (m move, n krpc.NodeInfo, before int) {
 		}
 		front++
 	}
-	return l.rest(waiting, gone), n, 0
-}
-
-// rest is the move when there is nobody to ask for now.
-func (l *lookup) rest(waiting bool, gone int) move {
 	switch {
 	case waiting || l.widening > 0:
-		return moveWait
-	case gone > 0 && l.nextShell() >= l.shellOf(true):
-		return moveWiden
+		return moveWait, n, 0
+	case dead > 0 && l.nextShell() >= l.shellOf(true):
+		return moveWiden, n, 0
+	case patient:
+		return moveWait, n, 0
 	default:
-		return moveEnd
+		return moveEnd, n, 0
 	}
+}
+
+func (l *lookup) ask(c *candidate) (move, krpc.NodeInfo, int) {
+	l.queries++
+	c.tries++
+	return moveAsk, c.node, c.tries - 1
 }
 
 // shellOf returns the number of leading bits that the target shares with the k-th
@@ -220,12 +229,6 @@ func (l *lookup) widen() (target krpc.ID, ask []krpc.NodeInfo) {
 	l.widening += len(ask)
 	l.queries += len(ask)
 	return target, ask
-}
-
-func (l *lookup) ask(c *candidate) (move, krpc.NodeInfo, int) {
-	l.queries++
-	c.tries++
-	return moveAsk, c.node, c.tries - 1
 }
 
 // find returns the candidate with n's id and address, or nil.

@@ -29,8 +29,9 @@ const (
 	stallQuantile = 0.9
 	stallMin      = 200 * time.Millisecond
 	stallMax      = 1500 * time.Millisecond
-	stallDefault  = time.Second // before it was computed first
+	stallDefault  = time.Second // before there is a sample
 	stallEvery    = 16          // samples; reading all bins for each would be waste
+	stallEarly    = 3           // times the slowest of fewer samples than that
 )
 
 // RTT remembers recent round-trip times as a histogram that forgets. The zero
@@ -49,6 +50,8 @@ func (r *RTT) Add(d time.Duration) {
 	r.added++
 	if r.added%stallEvery == 0 {
 		r.stall = min(max(r.Quantile(stallQuantile)*6/5, stallMin), stallMax)
+	} else if r.total < stallEvery*rttWeight {
+		r.stall = min(max(r.stall, stallEarly*d, stallMin), stallDefault)
 	}
 	if r.added == rttEpoch {
 		r.halve()
@@ -86,8 +89,8 @@ func (r *RTT) Quantile(q float64) time.Duration {
 
 // Stall returns how long to wait for a reply before its slot in a lookup is
 // given to another query: 1.2 × the 90th percentile, at least 200 ms and at most
-// 1.5 s; 1 s until there are 16 samples. It is computed anew every 16 samples,
-// so reading it costs nothing.
+// 1.5 s. Until there are 16 samples it is 3 × the slowest, at most 1 s, and 1 s
+// without any. It is computed anew every 16 samples, so reading it costs nothing.
 func (r *RTT) Stall() time.Duration {
 	if r.stall == 0 {
 		return stallDefault

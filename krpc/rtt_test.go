@@ -43,6 +43,21 @@ func TestRTTStall(t *testing.T) {
 	expectStall("with a thick tail", 1200*time.Millisecond)
 }
 
+// The first replies tell more than a guess does.
+func TestRTTStallOfAFewSamples(t *testing.T) {
+	var r RTT
+	for _, tt := range []struct{ sample, want time.Duration }{
+		{10 * time.Millisecond, 200 * time.Millisecond},
+		{100 * time.Millisecond, 300 * time.Millisecond},
+		{10 * time.Millisecond, 300 * time.Millisecond},
+		{5 * time.Second, time.Second},
+	} {
+		if r.Add(tt.sample); r.Stall() != tt.want {
+			t.Errorf("after %v: %v, want %v", tt.sample, r.Stall(), tt.want)
+		}
+	}
+}
+
 func TestRTTStallIsClamped(t *testing.T) {
 	for _, tt := range []struct{ rtt, want time.Duration }{
 		{-time.Second, stallMin},

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"math"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -85,6 +86,26 @@ func TestNetworkThatStartsAtOnce(t *testing.T) {
 	measure(t, w, 300, .95)
 	w.Clock.Run(20 * time.Minute)
 	measure(t, w, 300, .99)
+}
+
+// A node that starts when half of its network has just gone finds its place, and
+// does not wait for the dead one after another.
+func TestColdStartAmongTheDead(t *testing.T) {
+	w := build(t, Config{Nodes: 300})
+	w.KillShare(.5)
+	var took []time.Duration
+	for range 30 {
+		h, began := w.Grow(), w.Clock.Now()
+		if !w.Clock.RunUntil(h.Joined, time.Minute) {
+			t.Fatal("not joined within a minute")
+		}
+		took = append(took, w.Clock.Now().Sub(began))
+	}
+	slices.Sort(took)
+	t.Logf("joined after %v, at most %v", took[len(took)/2], took[len(took)-1])
+	if took[len(took)/2] > 8*time.Second {
+		t.Errorf("half of the nodes took more than %v to join", took[len(took)/2])
+	}
 }
 
 // A network that was cut in two is one again after the cut is mended.
