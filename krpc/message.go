@@ -38,7 +38,9 @@ var methodNames = [NumMethods]string{
 }
 
 // String returns the method's name on the wire, or "unknown".
-func (m Method) String() string { return methodNames[m] }
+func (m Method) String() string {
+	return methodNames[m]
+}
 
 // Want is the set of address families that a query asks nodes of (BEP 32).
 type Want uint8

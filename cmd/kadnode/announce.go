@@ -31,11 +31,7 @@ func announce(ctx context.Context, c *client, hash string, o tracker.AnnounceOpt
 	if o.Port == 0 && !o.ImpliedPort {
 		return usagef("--port is required, 1 to 65535, unless --implied-port is given")
 	}
-	ih, err := parseInfoHash(hash)
-	if err != nil {
-		return err
-	}
-	srv, err := c.join(ctx)
+	ih, srv, err := c.joinFor(ctx, hash)
 	if err != nil {
 		return err
 	}

@@ -108,6 +108,16 @@ func (c *client) join(ctx context.Context) (*server, error) {
 	return srv, nil
 }
 
+// joinFor is join, for a command about an info-hash or id given in any form.
+func (c *client) joinFor(ctx context.Context, hash string) (krpc.ID, *server, error) {
+	id, err := parseInfoHash(hash)
+	if err != nil {
+		return krpc.ID{}, nil, err
+	}
+	srv, err := c.join(ctx)
+	return id, srv, err
+}
+
 // outcome is that of an attempt to join.
 type outcome struct {
 	n   *kademlia.Node

@@ -19,11 +19,7 @@ get-peers takes.`,
 }
 
 func findNode(ctx context.Context, c *client, args []string) error {
-	target, err := parseInfoHash(args[0])
-	if err != nil {
-		return err
-	}
-	srv, err := c.join(ctx)
+	target, srv, err := c.joinFor(ctx, args[0])
 	if err != nil {
 		return err
 	}

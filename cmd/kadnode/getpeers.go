@@ -20,11 +20,7 @@ name of a .torrent file.`,
 }
 
 func getPeers(ctx context.Context, c *client, args []string) error {
-	ih, err := parseInfoHash(args[0])
-	if err != nil {
-		return err
-	}
-	srv, err := c.join(ctx)
+	ih, srv, err := c.joinFor(ctx, args[0])
 	if err != nil {
 		return err
 	}
