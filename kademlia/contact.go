@@ -3,10 +3,13 @@ package kademlia
 import (
 	"net/netip"
 	"sync/atomic"
-	"time"
 
 	"github.com/kadnode/kadnode/krpc"
 )
+
+// instant is a time in nanoseconds since the table was made. It does not follow
+// the system's clock when that is set.
+type instant int64
 
 // contact is an entry of the routing table, 64 bytes without pointers. Views of
 // the table share the memory of its contacts: id, ip and port never change once
@@ -15,19 +18,19 @@ type contact struct {
 	id     krpc.ID
 	ip     [16]byte // IPv4 in its IPv4-mapped form
 	port   uint16
-	secure bool   // BEP 42 allows this id at this address
-	fails  uint32 // atomic: queries unanswered since the last reply
-	seen   int64  // Unix time in ns of the last reply, or query if it ever replied
-	tried  int64  // Unix time in ns of the last ping or failure
+	secure bool    // BEP 42 allows this id at this address
+	fails  uint32  // atomic: queries unanswered since the last reply
+	seen   instant // of the last reply, or query if it ever replied
+	tried  instant // of the last ping or failure
 }
 
-func newContact(n krpc.NodeInfo, now time.Time) contact {
+func newContact(n krpc.NodeInfo, now instant) contact {
 	return contact{
 		id:     n.ID,
 		ip:     n.Addr.Addr().As16(),
 		port:   n.Addr.Port(),
 		secure: ValidID(n.ID, n.Addr.Addr()),
-		seen:   now.UnixNano(),
+		seen:   now,
 	}
 }
 
@@ -42,22 +45,22 @@ func (c *contact) at(a netip.AddrPort) bool {
 }
 
 // alive takes note of an answer.
-func (c *contact) alive(now time.Time) {
+func (c *contact) alive(now instant) {
 	atomic.StoreUint32(&c.fails, 0)
-	c.seen = now.UnixNano()
+	c.seen = now
 }
 
 // answers tells whether nothing speaks against the contact being alive.
 func (c *contact) answers() bool { return atomic.LoadUint32(&c.fails) == 0 }
 
 // questionable is what BEP 5 calls a node that was silent for 15 minutes.
-func (c *contact) questionable(now time.Time) bool {
-	return now.UnixNano()-c.seen >= int64(questionableAge)
+func (c *contact) questionable(now instant) bool {
+	return now-c.seen >= instant(questionableAge)
 }
 
 // pingDue returns when a contact that stays silent is to be pinged: once it is
 // questionable, and then at intervals that double with each failure.
-func (c *contact) pingDue() int64 {
-	wait := int64(retryAge) << min(atomic.LoadUint32(&c.fails), 4)
-	return max(c.seen+int64(questionableAge), c.tried+wait)
+func (c *contact) pingDue() instant {
+	wait := instant(retryAge) << min(atomic.LoadUint32(&c.fails), 4)
+	return max(c.seen+instant(questionableAge), c.tried+wait)
 }

@@ -77,16 +77,22 @@ type DHT struct {
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
 
-	mu      sync.Mutex     // guards what follows, and the state file
+	restored map[netip.AddrPort]NodeState
+	save     chan struct{} // asks keepSaved for a write
+	saved    chan struct{} // closed when keepSaved has ended, and saveErr is set
+	saveErr  error
+
+	mu      sync.Mutex     // guards what follows
 	failing map[*Node]bool // whose last attempt to join failed
 	warned  bool           // of the outage that is
+	started bool
 	closed  bool
 }
 
 // New binds the addresses and restores the state. Nothing is answered until
 // Start. A state file that cannot be read is set aside, not lost.
 func New(cfg Config) (*DHT, error) {
-	d := &DHT{cfg: cfg, log: cfg.Log, failing: make(map[*Node]bool)}
+	d := &DHT{cfg: cfg, log: cfg.Log, failing: make(map[*Node]bool), save: make(chan struct{}, 1), saved: make(chan struct{})}
 	if d.log == nil {
 		d.log = slog.Default()
 	}
@@ -95,14 +101,17 @@ func New(cfg Config) (*DHT, error) {
 			return nil, err
 		}
 	}
-	states := d.restore()
+	var err error
+	if d.restored, err = d.restore(); err != nil {
+		return nil, err
+	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	if err := d.listen(); err != nil {
 		d.cancel()
 		return nil, err
 	}
 	for _, s := range d.sockets {
-		n, err := d.newNode(s, states)
+		n, err := d.newNode(s)
 		if err != nil {
 			d.closeSockets()
 			d.cancel()
@@ -149,7 +158,7 @@ func (d *DHT) listen() error {
 	return nil
 }
 
-func (d *DHT) newNode(s *udp.Socket, states map[netip.AddrPort]NodeState) (*Node, error) {
+func (d *DHT) newNode(s *udp.Socket) (*Node, error) {
 	local := s.LocalAddr()
 	rng := secureRand()
 	cfg := NodeConfig{
@@ -157,7 +166,7 @@ func (d *DHT) newNode(s *udp.Socket, states map[netip.AddrPort]NodeState) (*Node
 		K: d.cfg.K, Alpha: d.cfg.Alpha,
 		AllowLocal: d.cfg.AllowLocal || krpc.Class(local.Addr()) == krpc.AddrClassLocal,
 		ReadOnly:   d.cfg.ReadOnly,
-		State:      states[local],
+		State:      d.restored[local],
 		Blocklist:  d.cfg.Blocklist,
 		Version:    d.cfg.Version,
 	}
@@ -228,6 +237,9 @@ func (d *DHT) Handle(m krpc.Method, h HandlerFunc) {
 
 // Start begins to answer and to join the network. It may be called once.
 func (d *DHT) Start() {
+	d.mu.Lock()
+	d.started = true
+	d.mu.Unlock()
 	for i, n := range d.nodes {
 		d.sockets[i].Serve(n.Deliver)
 	}
@@ -235,7 +247,7 @@ func (d *DHT) Start() {
 		n.Start()
 	}
 	if d.cfg.StateFile != "" {
-		d.goWork(d.saveForever)
+		go d.keepSaved() // awaitSaved waits for it
 	}
 }
 
@@ -265,25 +277,40 @@ func (d *DHT) Ready() bool {
 // report logs the outcome of an attempt to join: an outage once, and its end. It
 // is none while any node gets through: a host often has no way out for IPv6.
 func (d *DHT) report(n *Node, err error) {
+	if err == nil {
+		d.saveSoon() // Who is killed before the first interval ends keeps his id.
+	}
+	if lost, found := d.noteJoined(n, err); lost {
+		d.log.Warn("cannot join the DHT yet; serving, and trying again", "listen", n.LocalAddr(), "err", err)
+	} else if found {
+		d.log.Info("joined the DHT", "listen", n.LocalAddr(), "id", n.ID())
+	} else if err == nil {
+		d.log.Debug("joined the DHT", "listen", n.LocalAddr(), "id", n.ID())
+	}
+}
+
+// noteJoined tells whether an outage has begun or ended with this outcome.
+func (d *DHT) noteJoined(n *Node, err error) (lost, found bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
-		return
-	}
-	if err != nil {
-		d.failing[n] = true
-	} else {
-		delete(d.failing, n)
-	}
 	switch {
-	case err == nil && d.warned:
-		d.log.Info("joined the DHT", "listen", n.LocalAddr(), "id", n.ID())
-		d.warned = false
+	case d.closed:
 	case err == nil:
-		d.log.Debug("joined the DHT", "listen", n.LocalAddr(), "id", n.ID())
-	case !d.warned && len(d.failing) == len(d.nodes):
-		d.log.Warn("cannot join the DHT yet; serving, and trying again", "listen", n.LocalAddr(), "err", err)
-		d.warned = true
+		delete(d.failing, n)
+		found, d.warned = d.warned, false
+	default:
+		d.failing[n] = true
+		lost = !d.warned && len(d.failing) == len(d.nodes)
+		d.warned = d.warned || lost
+	}
+	return lost, found
+}
+
+// DropBlocked removes contacts that are on the blocklist from all tables, after that
+// has changed.
+func (d *DHT) DropBlocked() {
+	for _, n := range d.nodes {
+		n.DropBlocked()
 	}
 }
 
@@ -335,22 +362,25 @@ func (d *DHT) Ping(ctx context.Context, addr netip.AddrPort) (PingResult, error)
 }
 
 // Close saves the state, ends what is under way, and closes the sockets after the
-// replies in hand have been sent. It returns when all goroutines have ended.
+// replies in hand have been sent. It returns when all goroutines have ended, but
+// waits no longer than a second for the disk. To close again does nothing.
 func (d *DHT) Close() error {
-	err := d.SaveState()
 	d.mu.Lock()
-	if d.closed {
-		d.mu.Unlock()
-		return nil
-	}
+	again, started := d.closed, d.started
 	d.closed = true
 	d.mu.Unlock()
+	if again {
+		return nil
+	}
 	d.cancel()
 	for _, n := range d.nodes {
 		n.Close()
 	}
-	err = errors.Join(err, d.closeSockets())
+	err := d.closeSockets()
 	d.workers.Wait()
+	if started && d.cfg.StateFile != "" {
+		err = errors.Join(d.awaitSaved(), err)
+	}
 	return err
 }
 

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/kadnode/kadnode/krpc"
 )
 
 func TestResolve(t *testing.T) {
@@ -85,16 +87,58 @@ func TestUnreadableStateIsSetAside(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &DHT{cfg: Config{StateFile: path}, log: slog.New(slog.DiscardHandler)}
-	if states := d.restore(); len(states) != 0 {
-		t.Errorf("restored %v", states)
+	if states, err := d.restore(); err != nil || len(states) != 0 {
+		t.Errorf("restored %v, %v", states, err)
 	}
 	if b, err := os.ReadFile(path + ".bad"); err != nil || string(b) != "d5:nodes" {
 		t.Errorf("set aside: %q, %v", b, err)
 	}
-	if err := d.SaveState(); err != nil {
+	if err := d.saveState(); err != nil {
 		t.Fatal(err)
 	}
-	if states := d.restore(); states == nil {
+	if states, err := d.restore(); err != nil || states == nil {
 		t.Error("what was saved next cannot be restored")
 	}
+	// A directory can be read as a file no more than it can take the place of one.
+	d.cfg.StateFile = filepath.Join(filepath.Dir(path), "directory")
+	for _, dir := range []string{d.cfg.StateFile, d.cfg.StateFile + ".bad/full"} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.restore(); err == nil {
+		t.Error("starts with a state file that it would overwrite unread")
+	}
+}
+
+// The ids of addresses that are not listened on today are not lost.
+func TestStateOfOtherAddressesIsKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dht.state")
+	other := netip.MustParseAddrPort("11.0.0.1:6881")
+	d := &DHT{
+		cfg:      Config{StateFile: path},
+		restored: map[netip.AddrPort]NodeState{other: {IDs: []AddrID{{ID: krpc.ID{5}}}}},
+	}
+	if err := d.saveState(); err != nil {
+		t.Fatal(err)
+	}
+	states, err := d.restore()
+	if err != nil || len(states[other].IDs) != 1 || states[other].IDs[0].ID != (krpc.ID{5}) {
+		t.Errorf("%v, %v", states, err)
+	}
+}
+
+// A disk that hangs holds up nobody for long.
+func TestCloseDoesNotWaitForAHungDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &DHT{cfg: Config{StateFile: "x"}, save: make(chan struct{}, 1), saved: make(chan struct{})}
+		d.ctx, d.cancel = context.WithCancel(t.Context())
+		d.started = true // and keepSaved is stuck
+		began := time.Now()
+		d.saveSoon()
+		d.saveSoon()
+		if err := d.Close(); err == nil || time.Since(began) > saveTimeout {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
 }

@@ -23,10 +23,10 @@ const (
 var errNobody = errors.New("kademlia: join: no node answered")
 
 // join finds our place in the network: it pings the bootstrap nodes, looks up our
-// own id, and the first time refreshes every bucket farther than that of our
-// closest neighbour (Maymounkov and Mazières, 2002, section 2.3). Until it has
-// found k nodes it comes again soon, and for ever now and then: a bootstrap node
-// may have been on the other side of a network that was cut in two.
+// own id, and the first time refreshes every bucket farther than our neighbourhood
+// (Maymounkov and Mazières, 2002, section 2.3). Until it has found k nodes it comes
+// again soon, and for ever now and then: a bootstrap node may have been on the
+// other side of a network that was cut in two.
 func (n *Node) join() {
 	if n.joining || n.closed {
 		return
@@ -56,64 +56,68 @@ func (n *Node) pingBootstrap(addrs []netip.AddrPort, err error) {
 		limit = 1
 	}
 	addrs = addrs[:min(len(addrs), limit)]
-	if len(addrs) == 0 {
-		n.bootstrapped(nil, err)
+	if len(addrs) == 0 && n.table.size() == 0 && err != nil {
+		n.joinEnds(err)
 		return
 	}
-	waiting, started := len(addrs), false
-	for _, a := range addrs {
-		n.ask(&query{
-			to:     krpc.NodeInfo{Addr: a},
-			method: krpc.MethodPing,
-			onDone: func(r *krpc.Message, _ time.Duration, err error) {
-				waiting--
-				if started || n.closed || err != nil && waiting > 0 {
-					return
-				}
-				// The first answer is enough to go on with; so is the last failure.
-				started = true
-				var via []krpc.NodeInfo
-				if err == nil {
-					via = []krpc.NodeInfo{{ID: r.ID, Addr: a}}
-				}
-				n.bootstrapped(via, nil)
-			},
-		})
-	}
+	n.lookupSelf(addrs)
 }
 
-// bootstrapped goes on with join when the bootstrap nodes have been tried.
-func (n *Node) bootstrapped(via []krpc.NodeInfo, err error) {
-	if n.table.size() > 0 || via != nil {
-		if n.cfg.ReadOnly && via != nil {
-			// It has no place in the network to find first: it may ask at once.
-			n.joined = true
-			n.tellJoined(nil)
-		}
-		n.lookupSelf(via)
-		return
-	}
-	if err == nil {
-		err = errNobody
-	}
-	n.joinEnds(err)
-}
-
-func (n *Node) lookupSelf(via []krpc.NodeInfo) {
+// lookupSelf looks up our own id, from the table and from the bootstrap nodes that
+// answer: none of them is relied on, so the lookup waits for all of them as long as
+// they are not late.
+func (n *Node) lookupSelf(bootstrap []netip.AddrPort) {
 	self := n.table.self
 	n.joinedAs = self
-	n.lookupThen(Lookup{Target: self, via: via}, func(res LookupResult) {
+	t := n.lookupThen(Lookup{Target: self, expect: len(bootstrap)}, func(res LookupResult) {
 		if len(res.Closest) == 0 {
 			n.joinEnds(errNobody)
 			return
 		}
+		n.joined = true
 		n.tellJoined(nil)
-		if n.joined && n.table.size() >= n.cfg.K {
+		if n.refreshed {
 			n.joinEnds(nil) // the timer of the idle buckets sees to the rest
 			return
 		}
-		n.joined = true
-		n.refresh(0, self.CommonPrefixLen(res.Closest[0].ID))
+		n.refreshed = true
+		n.refresh(0, n.table.depth())
+	})
+	for _, a := range bootstrap {
+		n.pingForLookup(a, t, 0)
+	}
+}
+
+// pingForLookup pings a bootstrap node, up to maxTries times, and adds it to the
+// lookup that expects it.
+func (n *Node) pingForLookup(addr netip.AddrPort, t *traversal, before int) {
+	settled := false
+	settle := func(add func()) {
+		if !settled {
+			settled = true
+			add()
+			t.step()
+		}
+	}
+	n.ask(&query{
+		to:     krpc.NodeInfo{Addr: addr},
+		method: krpc.MethodPing,
+		onStall: func() {
+			settle(func() {
+				if before < maxTries-1 {
+					n.pingForLookup(addr, t, before+1)
+				} else {
+					t.l.expecting--
+				}
+			})
+		},
+		onDone: func(r *krpc.Message, _ time.Duration, err error) {
+			if err == nil {
+				t.l.add(krpc.NodeInfo{ID: r.ID, Addr: addr}, 1) // a late one too
+			}
+			settle(func() { t.l.expecting-- })
+			t.step()
+		},
 	})
 }
 
@@ -128,7 +132,7 @@ func (n *Node) refresh(i, end int) {
 }
 
 // lookupThen runs a lookup and calls f under mu, unless the node was closed.
-func (n *Node) lookupThen(l Lookup, f func(LookupResult)) {
+func (n *Node) lookupThen(l Lookup, f func(LookupResult)) *traversal {
 	l.Done = func(res LookupResult) {
 		n.mu.Lock()
 		defer n.unlock()
@@ -136,7 +140,7 @@ func (n *Node) lookupThen(l Lookup, f func(LookupResult)) {
 			f(res)
 		}
 	}
-	n.lookup(l)
+	return n.lookup(l)
 }
 
 // joinEnds ends an attempt to join and sets the time of the next one.
@@ -188,7 +192,10 @@ func (n *Node) verifyRestored() {
 		if c.Addr.Addr().Is6() != n.v6 || !n.Usable(c.Addr) {
 			continue
 		}
-		ping := func() { n.ask(&query{to: c, method: krpc.MethodPing}) }
+		n.restoring++
+		ping := func() {
+			n.ask(&query{to: c, method: krpc.MethodPing, onDone: func(*krpc.Message, time.Duration, error) { n.restoring-- }})
+		}
 		if i < maxBootstrap {
 			ping()
 			continue

@@ -19,8 +19,10 @@ const (
 	// maxTries is how often a node among the closest is asked: with 2 % of the
 	// datagrams lost each way, two tries miss one of the eight in every 80 lookups.
 	maxTries = 3
-	// maxWiden bounds the nodes that are asked once more to get past the dead.
-	maxWiden = 3
+	// maxWiden bounds the nodes that are asked once more to get past the dead, and
+	// maxShells how often that is done.
+	maxWiden  = 3
+	maxShells = 8
 )
 
 // candidateState is how far a lookup has come with a candidate.
@@ -61,7 +63,8 @@ type lookup struct {
 	candidates []candidate // closest first
 	queries    int
 	shell      int // the last one that was widened to
-	widening   int // queries under way for that
+	shells     int // that were widened to
+	expecting  int // queries under way that may name candidates beside theirs
 }
 
 func newLookup(target krpc.ID, k, alpha int) *lookup {
@@ -69,8 +72,8 @@ func newLookup(target krpc.ID, k, alpha int) *lookup {
 }
 
 // add takes note of a node, depth hops away. It reports false if the node is
-// known, too far, or in the network of another candidate: of two in one network
-// the closer one is kept, but none that was asked gives way.
+// known, too far, or in the network of another candidate: the first one of a network
+// stays, or a liar could push out any other by naming its neighbours.
 func (l *lookup) add(n krpc.NodeInfo, depth int) bool {
 	at, found := slices.BinarySearchFunc(l.candidates, n.ID, func(c candidate, id krpc.ID) int {
 		return krpc.CompareDistance(c.node.ID, id, l.target)
@@ -78,11 +81,8 @@ func (l *lookup) add(n krpc.NodeInfo, depth int) bool {
 	if found || at == maxCandidates {
 		return false
 	}
-	if i := l.rival(n.Addr); i >= 0 {
-		if l.candidates[i].state != fresh || i < at {
-			return false
-		}
-		l.candidates = slices.Delete(l.candidates, i, i+1)
+	if l.taken(n.Addr) {
+		return false
 	}
 	if len(l.candidates) == maxCandidates {
 		i := l.expendable()
@@ -95,15 +95,11 @@ func (l *lookup) add(n krpc.NodeInfo, depth int) bool {
 	return true
 }
 
-// rival returns the index of a live candidate at the same address, or in the
-// same network where that matters; -1 if there is none.
-func (l *lookup) rival(a netip.AddrPort) int {
-	network, apart := subnetOf(a.Addr()), diverse(a.Addr())
-	return slices.IndexFunc(l.candidates, func(c candidate) bool {
-		if c.state == failed || c.state == silent {
-			return false
-		}
-		return c.node.Addr == a || apart && network.Contains(c.node.Addr.Addr())
+// taken tells whether a live candidate is at the same address, or in the same
+// network where that matters.
+func (l *lookup) taken(a netip.AddrPort) bool {
+	return slices.ContainsFunc(l.candidates, func(c candidate) bool {
+		return c.state != failed && c.state != silent && (c.node.Addr == a || rivals(c.node.Addr.Addr(), a.Addr()))
 	})
 }
 
@@ -170,9 +166,9 @@ walk:
 		front++
 	}
 	switch {
-	case waiting || l.widening > 0:
+	case waiting || l.expecting > 0:
 		return moveWait, n, 0
-	case dead > 0 && l.nextShell() >= l.shellOf(true):
+	case dead > 0 && l.mayWiden():
 		return moveWiden, n, 0
 	case patient:
 		return moveWait, n, 0
@@ -203,6 +199,10 @@ func (l *lookup) shellOf(onlyReplied bool) int {
 	return shell
 }
 
+func (l *lookup) mayWiden() bool {
+	return l.shells < maxShells && l.queries+maxWiden <= maxQueries && l.nextShell() >= l.shellOf(true)
+}
+
 // nextShell returns the shell to widen to next.
 func (l *lookup) nextShell() int { return min(l.shell-1, l.shellOf(false)) }
 
@@ -214,6 +214,7 @@ func (l *lookup) nextShell() int { return min(l.shell-1, l.shellOf(false)) }
 // target has the shell for its own neighbourhood, in the same order.
 func (l *lookup) widen() (target krpc.ID, ask []krpc.NodeInfo) {
 	l.shell = l.nextShell()
+	l.shells++
 	target = l.target
 	if l.shell < 8*krpc.IDLen {
 		target[l.shell/8] ^= 0x80 >> (l.shell % 8)
@@ -226,7 +227,7 @@ func (l *lookup) widen() (target krpc.ID, ask []krpc.NodeInfo) {
 	}
 	slices.SortFunc(ask, func(a, b krpc.NodeInfo) int { return krpc.CompareDistance(a.ID, b.ID, target) })
 	ask = ask[:min(len(ask), maxWiden)]
-	l.widening += len(ask)
+	l.expecting += len(ask)
 	l.queries += len(ask)
 	return target, ask
 }

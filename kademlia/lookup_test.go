@@ -39,7 +39,7 @@ func expectOver(t *testing.T, l *lookup, want bool) {
 	m, n, _ := l.next()
 	for m == moveWiden { // nobody knows more
 		l.widen()
-		l.widening = 0
+		l.expecting = 0
 		m, n, _ = l.next()
 	}
 	if m == moveAsk || (m == moveEnd) != want {
@@ -141,7 +141,7 @@ func TestLookupLooksBehindTheDead(t *testing.T) {
 	if m, _, _ := l.next(); m != moveWait {
 		t.Fatalf("move %d before the answers", m)
 	}
-	l.widening = 0
+	l.expecting = 0
 	l.add(at(0x21), 2)
 	expectAsks(t, l, 0x21)
 	l.replied(at(0x21), nil)
@@ -164,23 +164,15 @@ func TestLookupEndsWhenNobodyIsLeft(t *testing.T) {
 }
 
 func TestEachNetworkIsOneCandidate(t *testing.T) {
-	near, far := at(10), at(20)
-	far.Addr = netip.AddrPortFrom(near.Addr.Addr().Next(), 1)
-	l := startLookup(8, 1)
-	if !l.add(far, 1) || !l.add(near, 1) {
-		t.Error("the closer node does not take the place")
+	first, closer := at(20), at(10)
+	closer.Addr = netip.AddrPortFrom(first.Addr.Addr().Next(), 1)
+	l := startLookup(8, 1, 20)
+	if l.add(closer, 2) || len(l.candidates) != 1 {
+		t.Error("who names a neighbour of a candidate pushes it out")
 	}
-	if l.add(far, 1) || len(l.candidates) != 1 {
-		t.Error("two candidates of one network")
-	}
-	expectAsks(t, l, 10)
-	nearer := at(5)
-	nearer.Addr = far.Addr
-	if l.add(nearer, 1) {
-		t.Error("a node that was asked gave way")
-	}
-	l.failed(near)
-	if !l.add(nearer, 1) {
+	expectAsks(t, l, 20)
+	l.failed(first)
+	if !l.add(closer, 2) {
 		t.Error("the network of a failed node is shut")
 	}
 }
@@ -214,6 +206,35 @@ func TestEndlessLookupEnds(t *testing.T) {
 	expectOver(t, l, true)
 	if l.queries != maxQueries {
 		t.Errorf("%d queries, want %d", l.queries, maxQueries)
+	}
+}
+
+// Dead nodes in every shell cost a bounded number of questions, too.
+func TestWideningEnds(t *testing.T) {
+	l := newLookup(krpc.ID{}, 8, 3)
+	for i := range 100 {
+		n := krpc.NodeInfo{Addr: addrIn(i)}
+		n.ID[i/8] = 0x80 >> (i % 8)
+		l.add(n, 1)
+	}
+	for {
+		m, n, _ := l.next()
+		if m == moveEnd {
+			break
+		}
+		if m == moveWiden {
+			l.widen()
+			l.expecting = 0
+			continue
+		}
+		if n.ID.CommonPrefixLen(krpc.ID{})%3 == 0 {
+			l.failed(n)
+		} else {
+			l.replied(n, nil)
+		}
+	}
+	if l.shells > maxShells || l.queries > maxQueries {
+		t.Errorf("%d shells, %d queries", l.shells, l.queries)
 	}
 }
 
@@ -252,7 +273,7 @@ func TestLookupInvariants(t *testing.T) {
 			}
 			if m == moveWiden {
 				l.widen()
-				l.widening = 0
+				l.expecting = 0
 				continue
 			}
 			if len(flying) == 0 {

@@ -97,10 +97,12 @@ type Node struct {
 	votes     addrVotes
 	ids       []AddrID // by external address, the current one last
 	lookups   []*traversal
-	verifying map[netip.AddrPort]struct{}
+	verifying []newcomer // at most maxVerifying
+	restoring int        // contacts of an earlier run that were not heard of yet
 	timers    []krpc.Timer
 	joining   bool
 	joined    bool
+	refreshed bool    // all buckets, once
 	joinedAs  krpc.ID // the id that was last looked up
 	attempts  int     // to join, since one succeeded
 	joinTimer krpc.Timer
@@ -120,11 +122,11 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, rng: cfg.Rand, verifying: make(map[netip.AddrPort]struct{})}
+	n := &Node{cfg: cfg, rng: cfg.Rand}
 	local := cfg.Transport.LocalAddr().Addr()
 	n.v6 = local.Is6()
 	n.tokens.rotate(n.rng)
-	n.table = table{self: n.firstID(local), k: cfg.K}
+	n.table = table{self: n.firstID(local), k: cfg.K, start: cfg.Clock.Now()}
 	n.view.Store(n.table.view())
 	var seed [32]byte
 	for i := range seed {
@@ -170,9 +172,19 @@ func (n *Node) Joined() bool {
 	return n.started && !n.closed && (n.joined || n.cfg.Bootstrap == nil)
 }
 
-// Usable tells whether a peer or node at a can be believed to exist: not at a
-// reserved address or port 0, and at a local one only if the node allows them.
-func (n *Node) Usable(a netip.AddrPort) bool { return usable(a, n.cfg.AllowLocal) }
+// Usable tells whether a peer or node at a can be believed to exist, and is to be
+// dealt with: not at a reserved address, port 0 or an address on the blocklist, and
+// at a local one only if the node allows them.
+func (n *Node) Usable(a netip.AddrPort) bool {
+	return usable(a, n.cfg.AllowLocal) && !n.cfg.Blocklist.Contains(a.Addr())
+}
+
+// DropBlocked removes contacts that are on the blocklist, after that has changed.
+func (n *Node) DropBlocked() {
+	n.mu.Lock()
+	defer n.unlock()
+	n.table.removeIf(n.cfg.Blocklist.Contains)
+}
 
 // Start begins to join the network and to keep the table alive.
 func (n *Node) Start() {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -305,6 +307,155 @@ func TestFirstNodeLearnsOfOthers(t *testing.T) {
 	}
 }
 
+// One bootstrap node that answers first, and knows nobody, decides nothing.
+func TestNoBootstrapNodeIsReliedOn(t *testing.T) {
+	l := newLab(t)
+	l.network(20)
+	liar := l.stranger(simnet.Addr(90))
+	liar.answer = pong(liar.id)
+	l.net.SetLink(simnet.Link{Latency: func(from, to netip.AddrPort, _ *rand.Rand) time.Duration {
+		if from == simnet.Addr(90) || to == simnet.Addr(90) {
+			return time.Millisecond
+		}
+		return 50 * time.Millisecond
+	}})
+	var toldWith int
+	var n *Node
+	n = l.node(simnet.Addr(30), func(c *NodeConfig) {
+		l.via(simnet.Addr(90), simnet.Addr(0))(c)
+		c.Joined = func(err error) {
+			if toldWith == 0 {
+				toldWith = len(n.State().Contacts)
+			}
+		}
+	})
+	n.Start()
+	l.clock.Run(5 * time.Second)
+	if toldWith < 8 {
+		t.Errorf("told to have joined with %d contacts", toldWith)
+	}
+}
+
+// A lost datagram costs a soft timeout, not a hard one.
+func TestBootstrapPingIsRepeated(t *testing.T) {
+	l := newLab(t)
+	boot := l.stranger(simnet.Addr(0))
+	pings := 0
+	boot.answer = func(q *krpc.Message) *krpc.Message {
+		if pings++; pings == 1 {
+			return nil
+		}
+		return pong(boot.id)(q)
+	}
+	n := l.node(simnet.Addr(1), l.via(simnet.Addr(0)))
+	n.Start()
+	if !l.clock.RunUntil(n.Joined, 3*time.Second) {
+		t.Error("not joined after 3 s")
+	}
+}
+
+// Strangers of one network take one place among those to be verified, and a
+// neighbour need not wait behind the others.
+func TestFloodOfStrangersDoesNotKeepANeighbourOut(t *testing.T) {
+	l := newLab(t)
+	nodes := l.network(60)
+	n := nodes[0]
+	for i := range 200 {
+		l.net.Host(netip.AddrPortFrom(simnet.Addr(500+i/100).Addr(), uint16(2000+i)), func(time.Time, netip.AddrPort, []byte, krpc.Outbox) {}).
+			Send(simnet.Addr(0), []byte(packet(krpc.MethodPing, func(m *krpc.Message) { m.ID[0], m.ID[1] = n.ID()[0]^0x80, byte(i) })))
+	}
+	for i := range 200 {
+		l.net.Host(simnet.Addr(700+i), func(time.Time, netip.AddrPort, []byte, krpc.Outbox) {}).
+			Send(simnet.Addr(0), []byte(packet(krpc.MethodPing, func(m *krpc.Message) { m.ID[0], m.ID[1] = n.ID()[0]^0x80, byte(i) })))
+	}
+	l.clock.Run(time.Second)
+	if s := n.Stats(); s.Verifying > maxDelayed+5 {
+		t.Errorf("%d strangers wait", s.Verifying)
+	}
+	near := l.stranger(simnet.Addr(950))
+	near.id = n.ID()
+	near.id[19] ^= 1
+	near.answer = pong(near.id)
+	near.ask(simnet.Addr(0), packet(krpc.MethodPing, func(m *krpc.Message) { m.ID = near.id }))
+	if !slices.Contains(n.State().Contacts, krpc.NodeInfo{ID: near.id, Addr: simnet.Addr(950)}) {
+		t.Error("a neighbour was not let in")
+	}
+}
+
+// A contact that does not say who it is, or says it is another, is none any more.
+func TestContactThatNoLongerIdentifiesItself(t *testing.T) {
+	l := newLab(t)
+	for name, later := range map[string]*krpc.Message{
+		"no id":      {Kind: krpc.KindReply},
+		"our own id": {Kind: krpc.KindReply, HasID: true},
+		"another's":  {Kind: krpc.KindReply, HasID: true, ID: krpc.ID{9}},
+	} {
+		n := l.node(simnet.Addr(200+l.count), nil)
+		s := l.stranger(simnet.Addr(200 + l.count))
+		l.count++
+		s.answer = pong(s.id)
+		n.Ping(s.host.LocalAddr(), func(PingResult, error) {})
+		l.clock.Run(time.Second)
+		if name == "our own id" {
+			later.ID = n.ID()
+		}
+		s.answer = func(*krpc.Message) *krpc.Message { c := *later; return &c }
+		contact := krpc.NodeInfo{ID: s.id, Addr: s.host.LocalAddr()}
+		if !slices.Contains(n.State().Contacts, contact) {
+			t.Fatal("it was never a contact")
+		}
+		n.Query(contact, krpc.MethodPing, nil, func(*krpc.Message, time.Duration, error) {})
+		l.clock.Run(time.Second)
+		if slices.Contains(n.State().Contacts, contact) {
+			t.Errorf("%s: still handed out", name)
+		}
+	}
+}
+
+func TestBlockedContactsAreDropped(t *testing.T) {
+	l := newLab(t)
+	l.network(12)
+	var list krpc.Blocklist
+	n := l.node(simnet.Addr(30), func(c *NodeConfig) {
+		l.via(simnet.Addr(0))(c)
+		c.Blocklist = &list
+	})
+	n.Start()
+	l.clock.Run(time.Minute)
+	blocked := simnet.Addr(5)
+	if _, err := list.Load(strings.NewReader(blocked.Addr().String())); err != nil {
+		t.Fatal(err)
+	}
+	n.DropBlocked()
+	l.clock.Run(time.Hour)
+	for _, c := range n.State().Contacts {
+		if c.Addr == blocked {
+			t.Error("a blocked contact is still handed out")
+		}
+	}
+	if got := len(n.State().Contacts); got < 10 {
+		t.Errorf("%d contacts left", got)
+	}
+}
+
+// What was restored and could not be asked yet is not forgotten by an early end.
+func TestEarlyEndKeepsWhatWasRestored(t *testing.T) {
+	l := newLab(t)
+	nodes := l.network(20)
+	state := nodes[5].State()
+	state.Contacts = append(state.Contacts, krpc.NodeInfo{ID: krpc.ID{1}, Addr: simnet.Addr(400)}) // slow, or gone
+	n := l.node(simnet.Addr(30), func(c *NodeConfig) { c.State = state })
+	n.Start()
+	l.clock.Run(time.Second)
+	if got := len(n.State().Contacts); got < len(state.Contacts) {
+		t.Errorf("%d of %d contacts would be saved", got, len(state.Contacts))
+	}
+	l.clock.Run(time.Minute)
+	if slices.ContainsFunc(n.State().Contacts, func(c krpc.NodeInfo) bool { return c.Addr == simnet.Addr(400) }) {
+		t.Error("a contact that never answered is kept")
+	}
+}
+
 func TestRestartWithoutBootstrapNodes(t *testing.T) {
 	l := newLab(t)
 	nodes := l.network(20)
@@ -351,7 +502,7 @@ func TestRepliesThatDoNotCount(t *testing.T) {
 		if n.table.size() > 1 || n.table.size() == 1 && name != "other id" {
 			t.Errorf("%s: %d contacts", name, n.table.size())
 		}
-		n.table = table{self: n.table.self, k: n.table.k, dirty: true}
+		n.table = table{self: n.table.self, k: n.table.k, start: epoch, dirty: true}
 	}
 }
 

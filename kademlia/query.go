@@ -7,9 +7,16 @@ import (
 	"github.com/kadnode/kadnode/krpc"
 )
 
-// outageAge is how long nothing must have been heard before silence is no longer
-// blamed on the nodes that were asked, but on the network.
+// outageAge is how long no answer at all must have come before silence is no longer
+// blamed on the nodes that were asked, but on the network. A small table has fewer
+// to hear from.
 const outageAge = time.Minute
+
+// outage tells whether the network seems to be down rather than a node.
+func (n *Node) outage(now time.Time) bool {
+	patience := max(outageAge, 3*questionableAge/time.Duration(max(1, n.table.size())))
+	return n.endpoint.SilentFor(now) > patience
+}
 
 // query is one query under way. It is the krpc.Observer of its transaction.
 type query struct {
@@ -54,12 +61,15 @@ func (q *query) Done(r *krpc.Message, rtt time.Duration, err error) {
 	n := q.n
 	n.mu.Lock()
 	defer n.unlock()
-	if r != nil {
+	switch {
+	case r != nil:
 		if mismatch := n.heardFrom(q, r); mismatch != nil {
 			r, err = nil, mismatch
 		}
-	} else if err == krpc.ErrTimeout && !q.again && n.now().Sub(n.endpoint.LastReceived()) < outageAge {
+	case err == krpc.ErrTimeout && !q.again && !n.outage(n.now()):
 		n.table.failed(q.to, n.now())
+	case err == krpc.ErrBlocked:
+		n.table.disowned(q.to)
 	}
 	q.onStall = nil
 	if q.onDone != nil {
@@ -78,17 +88,21 @@ func (n *Node) heardFrom(q *query, r *krpc.Message) error {
 		n.table.answered(q.to, now)
 		return nil
 	}
-	if !r.HasID {
+	if !r.HasID || r.ID == n.table.self {
+		n.table.disowned(q.to)
+		if r.HasID {
+			return errReflected
+		}
 		return errNoID
 	}
-	if r.ID == n.table.self {
-		n.table.dropAddr(krpc.NodeInfo{ID: r.ID, Addr: q.to.Addr})
-		return errReflected
+	other := q.to.ID != (krpc.ID{}) && q.to.ID != r.ID
+	if other {
+		n.table.disowned(q.to)
 	}
 	if n.table.responded(krpc.NodeInfo{ID: r.ID, Addr: q.to.Addr}, now) {
 		n.welcomed()
 	}
-	if q.to.ID != (krpc.ID{}) && q.to.ID != r.ID {
+	if other {
 		return errOtherID
 	}
 	return nil

@@ -11,8 +11,12 @@ import (
 	"github.com/kadnode/kadnode/krpc"
 )
 
-// maxIDs bounds the external addresses whose ids are remembered.
-const maxIDs = 16
+const (
+	// maxIDs bounds the external addresses whose ids are remembered.
+	maxIDs = 16
+	// maxStates bounds the addresses that are kept though they are not listened on.
+	maxStates = 16
+)
 
 // AddrID is the id that a node has at an external address. The zero Addr stands
 // for an address that was not known.
@@ -40,9 +44,14 @@ func (n *Node) State() NodeState {
 			}
 		}
 	}
-	if len(s.Contacts) == 0 {
-		// None has answered yet, as in an outage: they must outlast it.
-		s.Contacts = slices.Clone(n.cfg.State.Contacts)
+	if len(s.Contacts) == 0 || n.restoring > 0 {
+		// The restored ones that have not answered yet: they must outlast an outage,
+		// and an early end.
+		for _, c := range n.cfg.State.Contacts {
+			if !slices.Contains(s.Contacts, c) {
+				s.Contacts = append(s.Contacts, c)
+			}
+		}
 	}
 	return s
 }

@@ -11,33 +11,78 @@ import (
 	"time"
 )
 
-// restore reads the state file. One that makes no sense is renamed, so that its
+// saveTimeout bounds how long Close waits for the disk.
+const saveTimeout = time.Second
+
+// restore reads the state file. One that cannot be read is renamed, so that its
 // successor does not overwrite it.
-func (d *DHT) restore() map[netip.AddrPort]NodeState {
+func (d *DHT) restore() (map[netip.AddrPort]NodeState, error) {
 	if d.cfg.StateFile == "" {
-		return nil
+		return nil, nil
 	}
 	b, err := os.ReadFile(d.cfg.StateFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	var states map[netip.AddrPort]NodeState
 	if err == nil {
 		if states, err = DecodeStates(b); err == nil {
-			return states
+			return states, nil
 		}
-		err = errors.Join(err, os.Rename(d.cfg.StateFile, d.cfg.StateFile+".bad"))
 	}
-	d.log.Warn("cannot restore the state; starting afresh", "file", d.cfg.StateFile, "err", err)
-	return nil
+	if e := os.Rename(d.cfg.StateFile, d.cfg.StateFile+".bad"); e != nil {
+		return nil, fmt.Errorf("kademlia: restore state: %w, and it cannot be set aside: %w", err, e)
+	}
+	d.log.Warn("cannot restore the state; starting afresh", "set_aside", d.cfg.StateFile+".bad", "err", err)
+	return nil, nil
 }
 
-// SaveState writes the state file. It does nothing without one, or after Close.
-func (d *DHT) SaveState() error {
-	if d.cfg.StateFile == "" {
-		return nil
+// keepSaved writes the state file when a node has joined, now and then, and once
+// more when d.ctx ends. It alone writes it, and nobody waits for the disk but Close,
+// for a moment.
+func (d *DHT) keepSaved() {
+	defer close(d.saved)
+	for {
+		select {
+		case <-d.save:
+		case <-time.After(saveInterval*3/4 + rand.N(saveInterval/2)):
+		case <-d.ctx.Done():
+			d.saveErr = d.saveState()
+			return
+		}
+		if err := d.saveState(); err != nil {
+			d.log.Error("cannot save the state", "err", err)
+		}
 	}
+}
+
+// saveSoon asks for the state to be written.
+func (d *DHT) saveSoon() {
+	select {
+	case d.save <- struct{}{}:
+	default: // It will be.
+	}
+}
+
+// awaitSaved waits for the last write of the state file.
+func (d *DHT) awaitSaved() error {
+	select {
+	case <-d.saved:
+		return d.saveErr
+	case <-time.After(saveTimeout):
+		return fmt.Errorf("kademlia: save state: the disk takes longer than %v", saveTimeout)
+	}
+}
+
+// saveState writes the state file: our nodes, and what an earlier run knew of
+// addresses that are not listened on today.
+func (d *DHT) saveState() error {
 	states := make(map[netip.AddrPort]NodeState, len(d.nodes))
+	for listen, s := range d.restored {
+		if len(states) < maxStates {
+			states[listen] = s
+		}
+	}
 	for _, n := range d.nodes {
 		states[n.LocalAddr()] = n.State()
 	}
@@ -45,25 +90,7 @@ func (d *DHT) SaveState() error {
 	if err != nil {
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil
-	}
 	return writeFileAtomic(d.cfg.StateFile, b)
-}
-
-func (d *DHT) saveForever() {
-	for {
-		select {
-		case <-time.After(saveInterval*3/4 + rand.N(saveInterval/2)):
-			if err := d.SaveState(); err != nil {
-				d.log.Error("cannot save the state", "err", err)
-			}
-		case <-d.ctx.Done():
-			return
-		}
-	}
 }
 
 // writeFileAtomic replaces the file at path by one with content b. Whatever

@@ -91,7 +91,7 @@ func (n *Node) Stats() Stats {
 			switch c := &b.live[j]; {
 			case !c.answers():
 				bs.Bad++
-			case c.questionable(now):
+			case c.questionable(n.table.at(now)):
 				bs.Questionable++
 			default:
 				bs.Good++

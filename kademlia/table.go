@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -36,8 +37,8 @@ type bucket struct {
 	live   []contact
 	spares []contact // the replacement cache: verified, newest last
 	// idleAt is when the bucket wants a lookup with a target in it, unless there is
-	// one before; Unix time in ns.
-	idleAt int64
+	// one before.
+	idleAt instant
 }
 
 // table is the routing table of one node and one address family. Only nodes
@@ -46,9 +47,13 @@ type bucket struct {
 type table struct {
 	self    krpc.ID
 	k       int
+	start   time.Time
 	buckets []bucket // by common prefix length with self
 	dirty   bool     // the view is out of date
 }
+
+// at returns now as the table keeps it.
+func (t *table) at(now time.Time) instant { return instant(now.Sub(t.start)) }
 
 func (t *table) capacity(i int) int { return max(t.k, topBucket>>min(i, 16)) }
 
@@ -57,7 +62,7 @@ func (t *table) capacity(i int) int { return max(t.k, topBucket>>min(i, 16)) }
 func (t *table) bucketOf(id krpc.ID, now time.Time) (int, *bucket) {
 	i := t.self.CommonPrefixLen(id)
 	for len(t.buckets) <= i {
-		t.buckets = append(t.buckets, bucket{idleAt: now.Add(refreshAge / 2).UnixNano()})
+		t.buckets = append(t.buckets, bucket{idleAt: t.at(now) + instant(refreshAge/2)})
 	}
 	return i, &t.buckets[i]
 }
@@ -77,14 +82,14 @@ func (t *table) responded(n krpc.NodeInfo, now time.Time) bool {
 		return false
 	}
 	i, b := t.bucketOf(n.ID, now)
-	c := newContact(n, now)
+	c := newContact(n, t.at(now))
 	for _, list := range [][]contact{b.live, b.spares} {
 		j := indexID(list, n.ID)
 		if j < 0 {
 			continue
 		}
 		if old := &list[j]; old.at(n.Addr) {
-			old.alive(now)
+			old.alive(t.at(now))
 			return false
 		} else if old.answers() {
 			// Whoever claims the id of a live contact has to wait until that fails.
@@ -106,6 +111,9 @@ func (t *table) responded(n krpc.NodeInfo, now time.Time) bool {
 		t.replace(b, j, c)
 		return true
 	}
+	if slices.ContainsFunc(b.spares, func(c contact) bool { return rivals(c.addr(), n.Addr.Addr()) || c.at(n.Addr) }) {
+		return false
+	}
 	if len(b.spares) == maxSpares {
 		b.spares = slices.Delete(b.spares, 0, 1)
 	}
@@ -117,7 +125,7 @@ func (t *table) responded(n krpc.NodeInfo, now time.Time) bool {
 func (t *table) answered(n krpc.NodeInfo, now time.Time) {
 	if i := t.self.CommonPrefixLen(n.ID); i < len(t.buckets) {
 		if j := indexID(t.buckets[i].live, n.ID); j >= 0 && t.buckets[i].live[j].at(n.Addr) {
-			t.buckets[i].live[j].alive(now)
+			t.buckets[i].live[j].alive(t.at(now))
 		}
 	}
 }
@@ -132,7 +140,7 @@ func (t *table) queried(n krpc.NodeInfo, now time.Time) bool {
 	i, b := t.bucketOf(n.ID, now)
 	if j := indexID(b.live, n.ID); j >= 0 {
 		if c := &b.live[j]; c.at(n.Addr) {
-			c.seen = now.UnixNano()
+			c.seen = t.at(now)
 		}
 		return false
 	}
@@ -153,7 +161,7 @@ func (t *table) unknown(n krpc.NodeInfo, now time.Time) bool {
 func (t *table) pinged(id krpc.ID, now time.Time) {
 	b := &t.buckets[t.self.CommonPrefixLen(id)]
 	if j := indexID(b.live, id); j >= 0 {
-		b.live[j].tried = now.UnixNano()
+		b.live[j].tried = t.at(now)
 	}
 }
 
@@ -161,7 +169,7 @@ func (t *table) pinged(id krpc.ID, now time.Time) {
 func (t *table) probation(id krpc.ID, now time.Time) {
 	if i := t.self.CommonPrefixLen(id); i < len(t.buckets) {
 		if j := indexID(t.buckets[i].live, id); j >= 0 {
-			t.buckets[i].live[j].seen = now.Add(verifyDelay - questionableAge).UnixNano()
+			t.buckets[i].live[j].seen = t.at(now) + instant(verifyDelay-questionableAge)
 		}
 	}
 }
@@ -205,6 +213,34 @@ func (t *table) admits(b *bucket, n krpc.NodeInfo) bool {
 	return true
 }
 
+// rivals tells whether only one of two addresses may have a place in a bucket.
+func rivals(a, b netip.Addr) bool {
+	return diverse(a) && diverse(b) && subnetOf(a) == subnetOf(b)
+}
+
+// disowned takes note that somebody else answers at the contact n's address, or
+// that nothing is to be had from there.
+func (t *table) disowned(n krpc.NodeInfo) {
+	if i := t.self.CommonPrefixLen(n.ID); i < len(t.buckets) {
+		if j := indexID(t.buckets[i].live, n.ID); j >= 0 && t.buckets[i].live[j].at(n.Addr) {
+			t.remove(n.ID)
+		}
+	}
+}
+
+// removeIf takes the contacts at the addresses out of which f picks.
+func (t *table) removeIf(f func(netip.Addr) bool) {
+	for i := range t.buckets {
+		b := &t.buckets[i]
+		out := func(c contact) bool { return f(c.addr()) }
+		b.spares = slices.DeleteFunc(b.spares, out)
+		if slices.ContainsFunc(b.live, out) {
+			b.live = slices.DeleteFunc(slices.Clone(b.live), out)
+			t.dirty = true
+		}
+	}
+}
+
 // dropAddr removes a contact at the very address of n that has another id: the
 // node there has changed its own.
 func (t *table) dropAddr(n krpc.NodeInfo) {
@@ -235,7 +271,7 @@ func (t *table) failed(n krpc.NodeInfo, now time.Time) {
 	}
 	c := &b.live[j]
 	fails := atomic.AddUint32(&c.fails, 1)
-	c.tried = now.UnixNano()
+	c.tried = t.at(now)
 	if t.promote(b, j) {
 		return
 	}
@@ -286,19 +322,19 @@ func (t *table) remove(id krpc.ID) {
 // pings returns up to limit contacts that are due for a ping, and when the next
 // one will be.
 func (t *table) pings(now time.Time, limit int) (due []krpc.NodeInfo, next time.Time) {
-	first := now.Add(questionableAge).UnixNano()
+	first := t.at(now) + instant(questionableAge)
 	for i := range t.buckets {
 		live := t.buckets[i].live
 		for j := range live {
 			at := live[j].pingDue()
-			if at <= now.UnixNano() && len(due) < limit {
+			if at <= t.at(now) && len(due) < limit {
 				due = append(due, live[j].info())
 				continue
 			}
 			first = min(first, at)
 		}
 	}
-	return due, time.Unix(0, first)
+	return due, t.start.Add(time.Duration(first))
 }
 
 // idle returns a random id in each bucket that has been without a lookup in it for
@@ -306,21 +342,24 @@ func (t *table) pings(now time.Time, limit int) (due []krpc.NodeInfo, next time.
 func (t *table) idle(now time.Time, rng *rand.Rand) []krpc.ID {
 	var targets []krpc.ID
 	for i := range t.depth() {
-		if t.buckets[i].idleAt <= now.UnixNano() {
+		if t.buckets[i].idleAt <= t.at(now) {
 			targets = append(targets, idInBucket(t.self, i, rng))
 		}
 	}
 	return targets
 }
 
-// depth returns one more than the number of the deepest bucket with a contact.
+// depth returns the number of buckets that are worth a lookup: down to the one in
+// which the k closest contacts end. One contact says nothing of the depth, since it
+// can have taken its id after ours.
 func (t *table) depth() int {
-	for i := len(t.buckets); i > 0; i-- {
-		if len(t.buckets[i-1].live) > 0 {
-			return i
+	closer := 0
+	for i := len(t.buckets) - 1; i > 0; i-- {
+		if closer += len(t.buckets[i].live); closer >= t.k {
+			return i + 1
 		}
 	}
-	return 0
+	return min(1, len(t.buckets))
 }
 
 // lookedUp takes note of a lookup for target. Its bucket is idle after a random
@@ -329,14 +368,14 @@ func (t *table) depth() int {
 func (t *table) lookedUp(target krpc.ID, now time.Time, rng *rand.Rand) {
 	if i := t.self.CommonPrefixLen(target); i < len(t.buckets) {
 		wait := refreshAge/2 + time.Duration(rng.Int64N(int64(refreshAge/2)))
-		t.buckets[i].idleAt = now.Add(wait).UnixNano()
+		t.buckets[i].idleAt = t.at(now) + instant(wait)
 	}
 }
 
 // rebase moves the contacts to a table around a new id.
 func (t *table) rebase(self krpc.ID, now time.Time) {
 	old := t.buckets
-	*t = table{self: self, k: t.k, dirty: true}
+	*t = table{self: self, k: t.k, start: t.start, dirty: true}
 	for i := range old {
 		for _, c := range slices.Concat(old[i].live, old[i].spares) {
 			if c.id == self {

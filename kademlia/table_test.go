@@ -32,7 +32,7 @@ func strangers(t *table, i, n int, rng *rand.Rand) []krpc.NodeInfo {
 
 func newTestTable(k int) (*table, *rand.Rand) {
 	rng := testRand(1)
-	return &table{self: krpc.RandomID(rng), k: k}, rng
+	return &table{self: krpc.RandomID(rng), k: k, start: epoch}, rng
 }
 
 func live(t *table, id krpc.ID) bool {
@@ -220,7 +220,7 @@ func TestQuestionableContactsArePinged(t *testing.T) {
 }
 
 func TestIdleBucketsAreRefreshed(t *testing.T) {
-	table, rng := newTestTable(8)
+	table, rng := newTestTable(1)
 	for i := range 3 {
 		table.responded(strangers(table, i, 1, rng)[0], epoch)
 	}
@@ -237,6 +237,40 @@ func TestIdleBucketsAreRefreshed(t *testing.T) {
 	}
 	if !slices.Equal(got, []int{0, 2}) {
 		t.Errorf("buckets to refresh: %v, want 0 and 2", got)
+	}
+}
+
+// An id next to ours costs nobody 160 lookups.
+func TestOneCloseContactDoesNotDeepenTheTable(t *testing.T) {
+	table, rng := newTestTable(8)
+	for i := range 6 {
+		for _, n := range strangers(table, i, 8, rng) {
+			table.responded(n, epoch)
+		}
+	}
+	table.responded(strangers(table, 159, 1, rng)[0], epoch)
+	if got := table.depth(); got != 6 {
+		t.Errorf("depth %d, want 6", got)
+	}
+}
+
+func TestSparesAreDiverse(t *testing.T) {
+	table, rng := newTestTable(8)
+	nodes := strangers(table, 5, 16, rng)
+	for _, n := range nodes {
+		table.responded(n, epoch)
+	}
+	for range 20 {
+		table.responded(krpc.NodeInfo{ID: idInBucket(table.self, 5, rng), Addr: addrIn(7777)}, epoch)
+	}
+	from := 0
+	for _, c := range table.buckets[5].spares {
+		if c.addr() == addrIn(7777).Addr() {
+			from++
+		}
+	}
+	if from != 1 {
+		t.Errorf("%d of %d spares are at one address", from, maxSpares)
 	}
 }
 

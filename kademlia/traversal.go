@@ -48,7 +48,7 @@ type Lookup struct {
 	// Done is called once, after all calls to Visit. Neither may block.
 	Done func(LookupResult)
 
-	via []krpc.NodeInfo // to start from, beside the table
+	expect int // nodes that will be added to start from, beside the table
 }
 
 // Contact is a node that replied to a lookup.
@@ -106,7 +106,8 @@ func (n *Node) lookup(cfg Lookup) *traversal {
 		return t
 	}
 	n.table.lookedUp(cfg.Target, t.started, n.rng)
-	for _, c := range append(n.publish().infos(cfg.Target, MaxK), cfg.via...) {
+	t.l.expecting = cfg.expect
+	for _, c := range n.publish().infos(cfg.Target, MaxK) {
 		t.l.add(c, 1)
 	}
 	t.step()
@@ -167,7 +168,7 @@ func (t *traversal) widen() {
 		settle := func() {
 			if !settled {
 				settled = true
-				t.l.widening--
+				t.l.expecting--
 				t.step()
 			}
 		}

@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/kadnode/kadnode/krpc"
@@ -19,8 +20,12 @@ const (
 	pingBatch = 4
 	pingPause = time.Second
 
-	// maxVerifying bounds the strangers that wait for a ping.
+	// maxVerifying bounds the strangers that wait for a ping, or for its answer. A
+	// quarter is kept for those who need not wait. One network takes one place, and
+	// one local host a few.
 	maxVerifying = 64
+	maxDelayed   = maxVerifying * 3 / 4
+	maxLocal     = 16
 	// eagerSize is the table size below which strangers are pinged at once, so
 	// that a network that starts together forms. So are new neighbours, whom only
 	// we can name to others. The rest has to wait for verifyDelay: a node behind a
@@ -114,30 +119,52 @@ func (n *Node) short() bool {
 	return size < shortTable
 }
 
-// verify pings a stranger that the table has room for: at once if it is needed,
-// else after a delay.
-func (n *Node) verify(node krpc.NodeInfo) {
-	if n.closed || len(n.verifying) >= maxVerifying {
-		return
-	}
-	if _, ok := n.verifying[node.Addr]; ok {
-		return
-	}
-	n.verifying[node.Addr] = struct{}{}
-	if n.table.size() < eagerSize || n.table.neighbour(node.ID) {
-		n.pingStranger(node.Addr, true)
-		return
-	}
-	n.after(n.jitter(verifyDelay), func() { n.pingStranger(node.Addr, false) })
+// newcomer is a node that has asked us and is to be pinged, or has been.
+type newcomer struct {
+	addr    netip.AddrPort
+	delayed bool
 }
 
-func (n *Node) pingStranger(addr netip.AddrPort, eager bool) {
+// verify pings a stranger that the table has room for: at once if it is needed or
+// local, else after a delay.
+func (n *Node) verify(node krpc.NodeInfo) {
+	s := newcomer{addr: node.Addr}
+	s.delayed = diverse(node.Addr.Addr()) && n.table.size() >= eagerSize && !n.table.neighbour(node.ID)
+	if n.closed || !n.mayVerify(s) {
+		return
+	}
+	n.verifying = append(n.verifying, s)
+	if s.delayed {
+		n.after(n.jitter(verifyDelay), func() { n.pingStranger(s) })
+		return
+	}
+	n.pingStranger(s)
+}
+
+// mayVerify tells whether there is a place for s among those that are verified.
+func (n *Node) mayVerify(s newcomer) bool {
+	delayed, local := 0, 0
+	for _, o := range n.verifying {
+		if o.addr == s.addr || rivals(o.addr.Addr(), s.addr.Addr()) {
+			return false
+		}
+		if o.delayed {
+			delayed++
+		}
+		if o.addr.Addr() == s.addr.Addr() {
+			local++
+		}
+	}
+	return len(n.verifying) < maxVerifying && local < maxLocal && !(s.delayed && delayed >= maxDelayed)
+}
+
+func (n *Node) pingStranger(s newcomer) {
 	n.ask(&query{
-		to:     krpc.NodeInfo{Addr: addr},
+		to:     krpc.NodeInfo{Addr: s.addr},
 		method: krpc.MethodPing,
 		onDone: func(r *krpc.Message, _ time.Duration, err error) {
-			delete(n.verifying, addr)
-			if eager && err == nil {
+			n.verifying = slices.DeleteFunc(n.verifying, func(o newcomer) bool { return o.addr == s.addr })
+			if !s.delayed && err == nil {
 				n.table.probation(r.ID, n.now())
 			}
 		},
@@ -145,10 +172,17 @@ func (n *Node) pingStranger(addr netip.AddrPort, eager bool) {
 }
 
 // welcomed takes note of a new contact. The first one ends our loneliness: it has
-// to be pinged in time, and it may know others.
+// to be pinged in time, and it may know others. With k of them we have joined.
 func (n *Node) welcomed() {
-	if n.started && !n.closed && n.table.size() == 1 {
+	if !n.started || n.closed {
+		return
+	}
+	switch size := n.table.size(); {
+	case size == 1:
 		n.pingTimer.Reset(n.jitter(questionableAge))
 		n.join()
+	case size >= n.cfg.K && !n.joined:
+		n.joined = true
+		n.tellJoined(nil)
 	}
 }

@@ -100,7 +100,8 @@ type Endpoint struct {
 	version  []byte
 	counters counters
 	limiter  atomic.Pointer[Limiter]
-	received atomic.Int64 // Unix time in nanoseconds, renewed each second
+	epoch    epoch
+	heard    atomic.Int64 // when a query of ours was last answered, since epoch
 
 	mu      sync.Mutex // guards what follows
 	pending map[uint32]*transaction
@@ -128,14 +129,10 @@ func NewEndpoint(cfg EndpointConfig) *Endpoint {
 // SetLimiter replaces the limit on the queries of each source; nil means none.
 func (e *Endpoint) SetLimiter(l *Limiter) { e.limiter.Store(l) }
 
-// LastReceived returns when the last KRPC message arrived, to the second; the
-// zero Time if none has.
-func (e *Endpoint) LastReceived() time.Time {
-	ns := e.received.Load()
-	if ns == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, ns)
+// SilentFor returns for how long no query of ours was answered, to the second;
+// from the first call on if none ever was.
+func (e *Endpoint) SilentFor(now time.Time) time.Duration {
+	return e.epoch.elapsed(now) - time.Duration(e.heard.Load())
 }
 
 // StallTime returns the soft timeout of a query sent now.
@@ -161,10 +158,6 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 	if rq.Query.Decode(b) != nil {
 		e.drop(DropMalformed)
 		return
-	}
-	// One store a second: the readers of several cores share this line.
-	if ns := now.UnixNano(); ns-e.received.Load() >= int64(time.Second) {
-		e.received.Store(ns)
 	}
 	if rq.Query.Kind != KindQuery {
 		e.match(now, from, &rq.Query)

@@ -43,11 +43,10 @@ func (e *Endpoint) Query(to netip.AddrPort, q *Message, o Observer) error {
 		e.cfg.Clock.AfterFunc(wait, func() { tx.sendLate(packet) })
 		return nil
 	}
-	if err := tx.send(packet); err != nil {
-		e.take(tx.id, to)
+	if err := tx.send(packet); err != nil && e.take(tx.id, to) != nil {
 		return err
 	}
-	return nil
+	return nil // sent, or ended by Close meanwhile
 }
 
 // open enters a new transaction and says how long its datagram has to wait.
@@ -115,6 +114,7 @@ func (e *Endpoint) match(now time.Time, from netip.AddrPort, m *Message) {
 		e.drop(DropUnmatched)
 		return
 	}
+	e.heard.Store(int64(e.epoch.elapsed(now)))
 	rtt := now.Sub(tx.sent)
 	e.mu.Lock()
 	e.rtt.Add(rtt)

@@ -20,6 +20,7 @@ func (d *daemon) reload(srv *server) {
 		d.log.Error("configuration not read again; everything stays as it was", "err", err)
 		return
 	}
+	srv.dht.DropBlocked()
 	d.level.Set(parseLevel(o.logLevel))
 	if o.rateLimit != d.o.rateLimit {
 		srv.dht.SetRateLimit(orUnlimited(o.rateLimit))

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/kadnode/kadnode/kademlia"
 	"github.com/kadnode/kadnode/krpc"
 	"github.com/kadnode/kadnode/tracker"
 )
@@ -61,8 +60,7 @@ func (d *daemon) run(ctx context.Context) error {
 	reload := make(chan os.Signal, 1)
 	notifyReload(reload)
 	defer signal.Stop(reload)
-	joined := make(chan struct{}, 1)
-	srv, web, err := d.bind(joined)
+	srv, web, err := d.bind()
 	if err != nil {
 		return err
 	}
@@ -73,11 +71,6 @@ func (d *daemon) run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-reload:
 			d.reload(srv)
-		case <-joined:
-			// At once: who is killed before the first interval ends keeps his id.
-			if err := srv.dht.SaveState(); err != nil {
-				d.log.Error("cannot save the state", "err", err)
-			}
 		}
 	}
 	d.log.Info("shutting down")
@@ -85,8 +78,8 @@ func (d *daemon) run(ctx context.Context) error {
 	return srv.close()
 }
 
-// bind does all that can fail. joined gets a value when a node has joined.
-func (d *daemon) bind(joined chan<- struct{}) (*server, *httpServer, error) {
+// bind does all that can fail.
+func (d *daemon) bind() (*server, *httpServer, error) {
 	if err := openDataDir(d.o.dataDir); err != nil {
 		return nil, nil, fmt.Errorf("data directory: %w", err)
 	}
@@ -95,11 +88,6 @@ func (d *daemon) bind(joined chan<- struct{}) (*server, *httpServer, error) {
 	}
 	cfg := d.o.dhtConfig()
 	cfg.Blocklist = d.blocked
-	cfg.Joined = func(_ *kademlia.Node, err error) {
-		if err == nil {
-			trySend(joined, struct{}{})
-		}
-	}
 	srv, err := newServer(cfg, tracker.SwarmsConfig{MaxBytes: d.o.peersBytes, MaxHashes: d.o.peersHashes}, d.log)
 	if err != nil {
 		return nil, nil, err
