@@ -91,8 +91,9 @@ func (m *Message) EachNode(f func(NodeInfo) bool) {
 }
 
 // EachPeer calls f with the peers of Values until it returns false;
-// `for a := range m.EachPeer` does the same. Left out are elements that are not
-// of 6 or 18 bytes, port 0 and unspecified addresses. It allocates nothing.
+// `for a := range m.EachPeer` does the same. Left out are elements that are no
+// strings of 6 or 18 bytes, port 0 and unspecified addresses. It allocates
+// nothing.
 func (m *Message) EachPeer(f func(netip.AddrPort) bool) {
 	if m.PackedValues {
 		for b := m.Values; len(b) >= addr4Len; b = b[addr4Len:] {
@@ -104,7 +105,7 @@ func (m *Message) EachPeer(f func(netip.AddrPort) bool) {
 	}
 	s := scanner{b: m.Values}
 	for s.pos < len(s.b) {
-		if !yieldPeer(s.str(), f) {
+		if v, _ := s.strOrSkip(); !yieldPeer(v, f) {
 			return
 		}
 	}

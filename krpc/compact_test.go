@@ -95,6 +95,7 @@ func TestEachPeer(t *testing.T) {
 		list.Values = AppendPeer(list.Values, a)
 	}
 	list.Values = append(list.Values, "0:4:abcd7:abcdefg26:"+idA+"abcdef"...)
+	list.Values = append(list.Values, "i6el6:abcdefed6:abcdef6:abcdefe"...)
 	mapped := netip.MustParseAddr("::ffff:9.9.9.9").As16()
 	list.Values = append(append(append(list.Values, "18:"...), mapped[:]...), 0, 3)
 	list.Values = AppendPeer(list.Values, netip.MustParseAddrPort("5.6.7.8:4"))

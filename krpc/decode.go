@@ -15,20 +15,22 @@ type decoder struct {
 	scanner
 	m *Message
 
-	argsKey  byte // the first of "a" and "r" that was met, or 0
-	argsOK   bool // it was a dictionary
-	hasError bool // "e" was met
+	argsKey   byte // the one of "a" and "r" that was read, or 0
+	argsOK    bool // it was a dictionary
+	otherArgs int  // where the value of the other one begins, or 0
+	hasMethod bool // "q" was a string
+	hasError  bool // "e" was met
 }
 
 // Decode reads the KRPC message in b into m, whose former content is lost. The
 // slices of m alias b.
 //
 // The only error is ErrNotKRPC, and m is empty then: b does not begin with a
-// bencoded dictionary, nests deeper than 64 levels, has more than 64 keys in a
-// dictionary that matters, or has no usable "t" (1 to 32 bytes) or "y". What is
-// wrong beyond that is noted in m.Malformed and m.NoArgs. Read leniently, as
-// other implementations require: trailing bytes, unsorted keys, repeated keys
-// (the last one counts) and unknown keys. Of "a" and "r" only the first is read.
+// bencoded dictionary, nests deeper than 64 levels, or has no usable "t" (1 to
+// 32 bytes) or "y". What is wrong beyond that is noted in m.NoMethod, m.NoArgs
+// and m.Malformed. Read leniently, as other implementations require: trailing
+// bytes, unsorted keys, repeated keys (the last one counts) and unknown keys.
+// Of "a" and "r", the one that is not for the message's kind is ignored.
 func (m *Message) Decode(b []byte) error {
 	m.Reset()
 	d := decoder{scanner: scanner{b: b}, m: m}
@@ -46,11 +48,7 @@ func (d *decoder) message() {
 		d.fail()
 		return
 	}
-	for n := 0; d.more(); n++ {
-		if n == maxKeys {
-			d.fail()
-			return
-		}
+	for d.more() {
 		d.topLevel(d.str())
 	}
 }
@@ -66,8 +64,8 @@ func (d *decoder) topLevel(key []byte) {
 		v, _ := d.strOrSkip()
 		m.IP, _ = ParseCompactAddr(v)
 	case "q":
-		v, _ := d.strOrSkip()
-		m.Method = parseMethod(v)
+		v, ok := d.strOrSkip()
+		m.Method, d.hasMethod = parseMethod(v), ok
 	case "ro":
 		v, _ := d.intOrSkip()
 		m.ReadOnly = v == 1
@@ -117,21 +115,20 @@ func parseMethod(name []byte) Method {
 // since "y" sorts behind everything else.
 func (d *decoder) finish() {
 	m := d.m
+	switch m.Kind {
+	case KindQuery:
+		d.settleArgs('a')
+	case KindReply:
+		d.settleArgs('r')
+	case KindError:
+		d.settleArgs(0)
+	}
 	// bitmagnet sends its errors as replies.
-	if m.Kind == KindReply && d.hasError && !(d.argsOK && d.argsKey == 'r') {
+	if m.Kind == KindReply && d.hasError && !d.argsOK {
 		m.Kind = KindError
 	}
-	wanted := byte('a')
-	switch m.Kind {
-	case KindReply:
-		wanted = 'r'
-	case KindError:
-		wanted = 0
-	}
-	if d.argsKey != wanted {
-		m.dropArgs()
-	}
-	m.NoArgs = wanted != 0 && !(d.argsOK && d.argsKey == wanted)
+	m.NoMethod = m.Kind == KindQuery && !d.hasMethod
+	m.NoArgs = m.Kind != KindError && !d.argsOK
 	if m.Kind != KindQuery {
 		// pubky sends "ro" in replies too, where it means nothing (BEP 43).
 		m.Method, m.ReadOnly = MethodUnknown, false
@@ -141,6 +138,21 @@ func (d *decoder) finish() {
 		m.ErrorCode, m.ErrorText = 0, nil
 	case !d.hasError:
 		m.ErrorCode = defaultCode
+	}
+}
+
+// settleArgs has what was read be the value of wanted, "a" or "r", or none if
+// that is 0.
+func (d *decoder) settleArgs(wanted byte) {
+	if d.argsKey == wanted {
+		return
+	}
+	d.m.dropArgs()
+	d.argsKey, d.argsOK = wanted, false
+	if wanted != 0 && d.otherArgs > 0 {
+		// Its syntax is known to be right, or else we were not here.
+		d.pos = d.otherArgs
+		d.args(wanted)
 	}
 }
 
@@ -176,7 +188,9 @@ func (d *decoder) errorValue() {
 	}
 }
 
-// args reads "a" or "r", as key says.
+// args reads "a" or "r", as key says. Which of the two is wanted is not known
+// yet, but almost no message has both: the first is read, and the place of the
+// other one kept.
 func (d *decoder) args(key byte) {
 	switch d.argsKey {
 	case 0:
@@ -184,6 +198,7 @@ func (d *decoder) args(key byte) {
 	case key: // repeated: the last one counts, whole
 		d.m.dropArgs()
 	default:
+		d.otherArgs = d.pos
 		d.skip()
 		return
 	}
@@ -192,11 +207,7 @@ func (d *decoder) args(key byte) {
 		d.skip()
 		return
 	}
-	for n := 0; d.more(); n++ {
-		if n == maxKeys {
-			d.fail()
-			return
-		}
+	for d.more() {
 		d.arg(d.str())
 	}
 }
@@ -307,14 +318,14 @@ func (d *decoder) port() uint16 {
 }
 
 // values reads the peers: a list of strings or, from early Mainline clients,
-// all of them in one string.
+// all of them in one string. What else the list holds is for EachPeer to skip:
+// one bad element is no reason to lose the rest.
 func (d *decoder) values() {
 	m := d.m
 	ok := true
 	if d.open('l') {
 		start := d.pos
 		for d.more() {
-			ok = ok && isDigit(d.peek())
 			d.skip()
 		}
 		if d.failed {

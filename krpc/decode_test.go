@@ -89,8 +89,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"a length with zeros":  "d1:t02:aa1:y1:qe",
 		"an integer as key":    "di1e2:aa1:t2:aa1:y1:qe",
 		"deep in an argument":  "d1:ad1:x" + strings.Repeat("l", 63) + strings.Repeat("e", 63) + "e1:t2:aa1:y1:qe",
-		"65 keys":              "d" + keys(63) + "1:t2:aa1:y1:qe",
-		"65 arguments":         "d1:ad" + keys(65) + "e1:t2:aa1:y1:qe",
+		"broken reply's args":  "d1:ade1:rd2:id20:shorte1:t2:aa1:y1:qe",
 		"broken arguments":     "d1:ad2:id20:shorte1:t2:aa1:y1:qe",
 	} {
 		var m Message
@@ -104,9 +103,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"trailing bytes":     "d1:t2:aa1:y1:qe\r\n",
 		"unsorted keys":      "d1:y1:q1:t2:aae",
 		"a mended t":         "d1:ti1e1:t2:aa1:y1:qe",
-		"64 keys":            "d" + keys(62) + "1:t2:aa1:y1:qe",
-		"64 arguments":       "d1:ad" + keys(64) + "e1:t2:aa1:y1:qe",
-		"65 keys, not ours":  "d1:t2:aa1:xd" + keys(65) + "e1:y1:qe",
+		"many keys":          "d" + keys(200) + "1:t2:aa1:y1:qe",
+		"many arguments":     "d1:ad" + keys(200) + "e1:t2:aa1:y1:qe",
 		"64 levels":          "d1:ad1:x" + strings.Repeat("l", 62) + strings.Repeat("e", 62) + "e1:t2:aa1:y1:qe",
 		"an integer too big": "d1:t2:aa1:xi" + strings.Repeat("9", 40) + "e1:y1:qe",
 	} {
@@ -148,8 +146,10 @@ func TestDecodeNoArgs(t *testing.T) {
 		{"d1:r" + args + "1:t2:aa1:y1:qe", true},
 		{"d1:a" + args + "1:t2:aa1:y1:re", true},
 		{"d1:a" + args + "1:r" + args + "1:t2:aa1:y1:qe", false},
-		{"d1:a" + args + "1:r" + args + "1:t2:aa1:y1:re", true}, // only the first is read
+		{"d1:a" + args + "1:r" + args + "1:t2:aa1:y1:re", false},
 		{"d1:r" + args + "1:a" + args + "1:t2:aa1:y1:re", false},
+		{"d1:a" + args + "1:rle1:t2:aa1:y1:re", true},
+		{"d1:r" + args + "1:a2:xx1:t2:aa1:y1:qe", true},
 		{"d1:eli201e0:e1:t2:aa1:y1:ee", false}, // an error has no arguments to lack
 	} {
 		m := decode(t, c.packet)
@@ -158,6 +158,56 @@ func TestDecodeNoArgs(t *testing.T) {
 		}
 		if m.NoArgs && m.HasID {
 			t.Errorf("%q: took the id of the wrong dictionary", c.packet)
+		}
+	}
+}
+
+// Which of "a" and "r" counts is the kind's to say, whatever the order.
+func TestDecodeArgsOfTheKind(t *testing.T) {
+	const (
+		a = "1:ad2:id20:" + idA + "4:porti80ee"
+		r = "1:rd2:id20:" + idM + "5:token1:xe"
+		q = "1:q4:ping"
+	)
+	query := Message{Kind: KindQuery, Method: MethodPing, TID: []byte("aa"), HasID: true, ID: idOf(idA), Port: 80}
+	reply := Message{Kind: KindReply, TID: []byte("aa"), HasID: true, ID: idOf(idM), Token: []byte("x")}
+	for _, before := range []string{a + r, r + a, r + a + r, "1:ri1e" + a + r, "1:ai1e" + r + a} {
+		for kind, want := range map[string]Message{"q": query, "r": reply} {
+			packet := "d" + before + q + "1:t2:aa1:y1:" + kind + "e"
+			if m := decode(t, packet); !reflect.DeepEqual(m, &want) {
+				t.Errorf("%q:\n got %+v\nwant %+v", packet, m, want)
+			}
+		}
+	}
+	m := decode(t, "d"+r+a+"1:rd2:id20:"+id0+"e1:t2:aa1:y1:re")
+	if m.ID != idOf(id0) || m.Token != nil || m.Port != 0 {
+		t.Errorf("not the last of the replies' dictionaries alone: %+v", m)
+	}
+	m = decode(t, "d"+a+"1:eli204e3:hume"+r+"1:t2:aa1:y1:re")
+	if m.Kind != KindReply || m.ID != idOf(idM) {
+		t.Errorf("an error was seen in a reply that has its values: %+v", m)
+	}
+	m = decode(t, "d"+a+r+"1:eli204e3:hume1:t2:aa1:y1:ee")
+	if m.HasID || m.Port != 0 || m.Token != nil {
+		t.Errorf("an error has arguments: %+v", m)
+	}
+}
+
+func TestDecodeNoMethod(t *testing.T) {
+	for _, c := range []struct {
+		q, y string
+		want bool
+	}{
+		{"", "q", true}, {"1:qi1e", "q", true}, {"1:ql4:pinge", "q", true}, {"1:q4:ping1:qi1e", "q", true},
+		{"1:q4:ping", "q", false}, {"1:q0:", "q", false}, {"1:q4:vote", "q", false}, {"1:qi1e1:q4:ping", "q", false},
+		{"", "r", false}, {"1:qi1e", "r", false}, {"", "e", false},
+	} {
+		m := decode(t, "d1:ade"+c.q+"1:rde1:t2:aa1:y1:"+c.y+"e")
+		if m.NoMethod != c.want {
+			t.Errorf("%q in a %s: NoMethod %v", c.q, c.y, m.NoMethod)
+		}
+		if m.NoMethod && m.Method != MethodUnknown {
+			t.Errorf("%q in a %s: no method, but %v", c.q, c.y, m.Method)
 		}
 	}
 }
@@ -282,8 +332,8 @@ func TestDecodeValues(t *testing.T) {
 		{"l3:abce", []byte("3:abc"), false, 0},
 		{"12:abcdefghijkl", []byte("abcdefghijkl"), true, 0},
 		{"i1e", nil, false, ArgValues},
-		{"l6:abcdefi1ee", nil, false, ArgValues},
-		{"ll6:abcdefee", nil, false, ArgValues},
+		{"l6:abcdefi1ee", []byte("6:abcdefi1e"), false, 0}, // EachPeer skips the integer
+		{"ll6:abcdefee", []byte("l6:abcdefe"), false, 0},
 		{"6:abcdef6:valuesl6:ghijkle", []byte("6:ghijkl"), false, 0},
 		{"l6:ghijkle6:values6:abcdef", []byte("abcdef"), true, 0},
 	} {

@@ -8,7 +8,7 @@ import "strconv"
 //
 // Absent fields are left out. Flags are written as 1 or not at all, Interval
 // and Num only beside Samples, and Values not at all if it is PackedValues.
-// V must be a bencoded value and Values a sequence of bencoded strings.
+// V must be a bencoded value and Values a sequence of them.
 func (m *Message) Append(dst []byte) []byte {
 	dst = append(dst, 'd')
 	switch m.Kind {

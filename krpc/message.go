@@ -114,7 +114,7 @@ type Message struct {
 
 	Nodes  []byte // compact node infos of 26 bytes, perhaps with a torn tail
 	Nodes6 []byte // of 38 bytes (BEP 32)
-	// Values holds the bencoded strings of the "values" list, without the
+	// Values holds the bencoded elements of the "values" list, without the
 	// list's own l and e: read them with EachPeer, write them with AppendPeer.
 	Values []byte
 	// PackedValues says that "values" came as one string of concatenated
@@ -140,6 +140,8 @@ type Message struct {
 	ErrorCode int64  // of an error
 	ErrorText []byte // of an error
 
+	// NoMethod says that a query's "q" was missing or no string.
+	NoMethod bool
 	// NoArgs says that the message's dictionary of arguments or return values
 	// was missing or no dictionary.
 	NoArgs bool

@@ -2,14 +2,9 @@ package krpc
 
 import "math"
 
-const (
-	// maxDepth is how many dictionaries and lists may be open at a time. The
-	// scanner recurses once a level, so it bounds the stack.
-	maxDepth = 64
-	// maxKeys is how many keys are read of a dictionary that is interpreted.
-	// Known messages have less than twenty; unknown keys cost a comparison each.
-	maxKeys = 64
-)
+// maxDepth is how many dictionaries and lists may be open at a time. The scanner
+// recurses once a level, so it bounds the stack.
+const maxDepth = 64
 
 // scanner reads bencode (BEP 3) in one forward pass. After the first syntax
 // error it has failed and stands at the end of its input, so that every later

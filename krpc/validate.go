@@ -26,6 +26,7 @@ const mutableArgs = ArgK | ArgSig | ArgSeq
 // The errors that CheckQuery returns. They are made once, since an attacker
 // chooses how often they are sent, and never changed.
 var (
+	errNoMethod      = &Error{Code: CodeProtocol, Text: "missing method"}
 	errNoArgs        = &Error{Code: CodeProtocol, Text: "missing arguments"}
 	errMethodUnknown = &Error{Code: CodeMethodUnknown, Text: "method unknown"}
 	errMissing       = argErrors("missing argument ")
@@ -40,12 +41,15 @@ func argErrors(prefix string) (errs [len(argNames)]*Error) {
 }
 
 // CheckQuery returns nil if the query m can be handled, and otherwise the error
-// to answer it with: 203 that names a missing or ill-formed argument of the
-// method, or 204. A query of an unknown method that has a target or an
+// to answer it with: 203 that names what is missing, or an ill-formed argument
+// of the method, or 204. A query of an unknown method that has a target or an
 // info-hash passes, since it is answered like find_node. The error is shared
 // and must not be changed.
 func (m *Message) CheckQuery() *Error {
-	if m.NoArgs {
+	switch {
+	case m.NoMethod:
+		return errNoMethod
+	case m.NoArgs:
 		return errNoArgs
 	}
 	args := methodArgs[m.Method]

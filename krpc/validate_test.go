@@ -96,6 +96,16 @@ func TestCheckQuery(t *testing.T) {
 	}
 }
 
+func TestCheckQueryWithoutMethod(t *testing.T) {
+	for _, q := range []string{"", "1:qi1e", "1:ql4:pinge"} {
+		for _, args := range []string{"", "1:ad2:id20:" + idA + "e", "1:ad2:id20:" + idA + "6:target20:" + idM + "e"} {
+			if err := decode(t, "d"+args+q+"1:t2:aa1:y1:qe").CheckQuery(); err != errNoMethod {
+				t.Errorf("%q with %q: %v", q, args, err)
+			}
+		}
+	}
+}
+
 func TestCheckQueryWithoutArguments(t *testing.T) {
 	for _, packet := range []string{"d1:q4:ping1:t2:aa1:y1:qe", "d1:ai1e1:q4:ping1:t2:aa1:y1:qe"} {
 		if err := decode(t, packet).CheckQuery(); err != errNoArgs {
