@@ -12,7 +12,7 @@ import (
 // ones stay.
 func loadBlocklist(b *krpc.Blocklist, files []string) error {
 	var all []byte
-	for _, name := range files {
+	for _, name := range orNone(files) {
 		list, err := os.ReadFile(name)
 		if err != nil {
 			return fmt.Errorf("blocklist: %w", err)

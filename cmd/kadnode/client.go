@@ -52,8 +52,9 @@ func newClientCommand(cmd *cobra.Command, run func(ctx context.Context, c *clien
 	c.addFlags(cmd.Flags())
 	addJSONFlag(cmd, &c.json)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		// KADNODE_LISTEN is that of the node that runs where we are called.
-		if err := fillFromEnvironment(cmd.Flags(), "listen"); err != nil {
+		// KADNODE_LISTEN is that of the node that runs where we are called, and
+		// KADNODE_PORT what Kubernetes sets for a service that is called kadnode.
+		if err := fillFromEnvironment(cmd.Flags(), "listen", "port"); err != nil {
 			return err
 		}
 		if c.timeout <= 0 {

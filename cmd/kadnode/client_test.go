@@ -56,6 +56,15 @@ func TestBootstrapFromTheEnvironmentByName(t *testing.T) {
 	}
 }
 
+// Kubernetes sets KADNODE_PORT for a service that is called kadnode.
+func TestAnnounceBesideAServiceOfKubernetes(t *testing.T) {
+	bootstrap := startTestnet(t, "--nodes", "4")
+	t.Setenv("KADNODE_PORT", "tcp://10.0.0.1:6881")
+	kadnode(t, "announce", hash, "--implied-port", "--bootstrap", bootstrap).expect(t, exitDone, "stored at 4")
+	t.Setenv("KADNODE_PORT", "4242")
+	kadnode(t, "announce", hash, "--bootstrap", bootstrap).expect(t, exitUsage, "--port is required")
+}
+
 func TestIPv6(t *testing.T) {
 	if !hostHasIPv6() {
 		t.Skip("no IPv6 here")
@@ -114,6 +123,9 @@ func TestWrongUsage(t *testing.T) {
 		"--alpha 0",
 		"--listen 127.0.0.1",
 		"--listen :70000",
+		"--listen 224.0.0.1:1",
+		"--listen 255.255.255.255:1",
+		"--listen 0.0.0.1:1",
 		"--bootstrap router",
 		"--bootstrap none,127.0.0.1:1",
 		"--http 9681",

@@ -67,20 +67,35 @@ func fillFromFile(fs *pflag.FlagSet, path string) error {
 func setFlag(fs *pflag.FlagSet, name string, value any) error {
 	switch v := value.(type) {
 	case []any:
-		if _, ok := fs.Lookup(name).Value.(*listValue); !ok || len(v) == 0 {
-			return fmt.Errorf("%s: want one value, not a list of %d", name, len(v))
-		}
-		for _, item := range v {
-			if err := setFlag(fs, name, item); err != nil {
-				return err
-			}
-		}
-		return nil
+		return setList(fs, name, v)
 	case string, int64, float64, bool:
 		return fs.Set(name, fmt.Sprint(v))
 	default:
 		return fmt.Errorf("%s: want a string, a number, a boolean or a list of strings", name)
 	}
+}
+
+// setList sets a flag to a list as TOML has it. An empty one is "none", where that
+// is a value.
+func setList(fs *pflag.FlagSet, name string, list []any) error {
+	if _, ok := fs.Lookup(name).Value.(*listValue); !ok {
+		return fmt.Errorf("%s: want one value, not a list of %d", name, len(list))
+	}
+	if len(list) == 0 {
+		if fs.Set(name, none) != nil {
+			return fmt.Errorf("%s: want at least one", name)
+		}
+		return nil
+	}
+	for _, item := range list {
+		if _, nested := item.([]any); nested {
+			return fmt.Errorf("%s: want a list of strings, not of lists", name)
+		}
+		if err := setFlag(fs, name, item); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fill completes the options that fs belongs to, of which the command line has

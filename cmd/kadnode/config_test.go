@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"github.com/kadnode/kadnode/krpc"
 )
 
 // parse returns the options for a command line and the environment and file there are.
@@ -56,18 +58,22 @@ listen = "127.0.0.1:1"
 func TestBadConfigurations(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "kadnode.toml")
 	for content, says := range map[string]string{
-		"bogus = 1":                `unknown key "bogus"`,
-		"config = 'other.toml'":    `unknown key "config"`,
-		"help = true":              `unknown key "help"`,
-		"[http]\naddr = 'x'":       "http: want",
-		"k = 1\nk = 2":             "line 2",
-		"k = 99":                   "from 1 to ",
-		"k = [1, 2]":               "k: want one value",
-		"listen = []":              "listen: want one value",
-		"bootstrap = ['a:1', 2]":   "want HOST:PORT",
-		"read-only = 'perhaps'":    "perhaps",
-		"rate-limit = 1979-05-27":  "rate-limit: want",
-		"log-level = 'info'\nnot ": "line 2",
+		"bogus = 1":                 `unknown key "bogus"`,
+		"config = 'other.toml'":     `unknown key "config"`,
+		"help = true":               `unknown key "help"`,
+		"[http]\naddr = 'x'":        "http: want",
+		"k = 1\nk = 2":              "line 2",
+		"k = 99":                    "from 1 to ",
+		"k = [1, 2]":                "k: want one value",
+		"k = []":                    "k: want one value",
+		"listen = []":               "listen: want at least one",
+		"listen = [[':1']]":         "listen: want a list of strings, not of lists",
+		"blocklist = [[]]":          "blocklist: want a list of strings, not of lists",
+		"blocklist = ['a', 'none']": "goes with nothing else",
+		"bootstrap = ['a:1', 2]":    "want HOST:PORT",
+		"read-only = 'perhaps'":     "perhaps",
+		"rate-limit = 1979-05-27":   "rate-limit: want",
+		"log-level = 'info'\nnot ":  "line 2",
 	} {
 		writeFile(t, file, content)
 		if _, _, err := parse(t, "--config", file); err == nil || !strings.Contains(err.Error(), says) {
@@ -77,6 +83,38 @@ func TestBadConfigurations(t *testing.T) {
 	t.Setenv("KADNODE_READERS", "many")
 	if _, _, err := parse(t); err == nil || !strings.Contains(err.Error(), "KADNODE_READERS") {
 		t.Errorf("environment: %v", err)
+	}
+}
+
+func TestEmptyListsMeanNone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kadnode.toml")
+	writeFile(t, file, "bootstrap = []\nblocklist = []\n")
+	o, _, err := parse(t, "--config", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := o.dhtConfig().Bootstrap; len(got) > 0 {
+		t.Errorf("bootstrap %q", got)
+	}
+	var blocked krpc.Blocklist
+	if err := loadBlocklist(&blocked, o.blocklist); err != nil || blocked.Len() != 0 {
+		t.Errorf("blocklist of %d ranges: %v", blocked.Len(), err)
+	}
+	o, _, err = parse(t, "--config", file, "--bootstrap", "192.0.2.1:1", "--blocklist", "x")
+	if err != nil || len(o.bootstrap) != 1 || o.bootstrap[0] != "192.0.2.1:1" || o.blocklist[0] != "x" {
+		t.Errorf("flags do not beat empty lists: %q, %q, %v", o.bootstrap, o.blocklist, err)
+	}
+}
+
+func TestListenAddresses(t *testing.T) {
+	for addr, ok := range map[string]bool{
+		":1": true, "0.0.0.0:1": true, "[::]:1": true, "127.0.0.1:0": true, "192.0.2.1:1": true, "[fe80::1%eth0]:1": true,
+		"224.0.0.1:1": false, "239.1.2.3:1": false, "[ff02::1]:1": false, "[::ffff:224.0.0.1]:1": false,
+		"255.255.255.255:1": false, "0.0.0.1:1": false, "0.1.2.3:1": false, "[::ffff:0.0.0.1]:1": false,
+	} {
+		if err := checkListen(addr); (err == nil) != ok {
+			t.Errorf("%s: %v", addr, err)
+		}
 	}
 }
 

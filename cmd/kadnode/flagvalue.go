@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kadnode/kadnode/krpc"
 )
 
 // none is the value of a flag that switches something off.
@@ -43,13 +45,20 @@ func (v *listValue) Set(s string) error {
 	return nil
 }
 
+// checkListen accepts what a node can be reached at. Some systems bind multicast
+// and broadcast addresses too, and then nobody gets an answer.
 func checkListen(s string) error {
 	if port, ok := strings.CutPrefix(s, ":"); ok && isPort(port) {
 		return nil
-	} else if _, err := netip.ParseAddrPort(s); err == nil {
-		return nil
 	}
-	return fmt.Errorf("want IP:PORT, [IPv6]:PORT, or :PORT for all addresses, not %q", s)
+	a, err := netip.ParseAddrPort(s)
+	if err != nil {
+		return fmt.Errorf("want IP:PORT, [IPv6]:PORT, or :PORT for all addresses, not %q", s)
+	}
+	if ip := a.Addr().Unmap(); krpc.Class(ip) == krpc.AddrClassInvalid && !ip.IsUnspecified() {
+		return fmt.Errorf("%s is a multicast, broadcast or reserved address, not one of a host", ip)
+	}
+	return nil
 }
 
 // checkBootstrap accepts what can be asked, and none.
@@ -68,7 +77,7 @@ func isPort(s string) bool {
 
 func checkFile(s string) error {
 	if s == "" {
-		return fmt.Errorf("want the name of a file")
+		return fmt.Errorf("want the name of a file or %s", none)
 	}
 	return nil
 }

@@ -51,11 +51,13 @@ func parseMagnet(s string) (krpc.ID, error) {
 	if err != nil {
 		return krpc.ID{}, usagef("magnet link: %w", err)
 	}
+	const urn = "urn:btih:" // in any case (RFC 8141)
 	for _, topic := range u.Query()["xt"] {
-		if hash, ok := strings.CutPrefix(topic, "urn:btih:"); ok {
-			if id, ok := parseHash(hash); ok {
-				return id, nil
-			}
+		if len(topic) < len(urn) || !strings.EqualFold(topic[:len(urn)], urn) {
+			continue
+		}
+		if id, ok := parseHash(topic[len(urn):]); ok {
+			return id, nil
 		}
 	}
 	return krpc.ID{}, usagef("magnet link %q: no xt=urn:btih: with 40 hex or 32 base32 digits", s)

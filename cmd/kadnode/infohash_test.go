@@ -24,6 +24,8 @@ func TestInfoHashForms(t *testing.T) {
 		strings.ToLower(b32),
 		"magnet:?xt=urn:btih:" + hash,
 		"MAGNET:?xt=urn:btih:" + b32 + "&dn=name",
+		"magnet:?xt=urn:BTIH:" + hash,
+		"magnet:?xt=URN:Btih:" + b32,
 		"magnet:?dn=x&xt=urn:btmh:1220&xt=urn:btih:" + hash + "&tr=udp%3A%2F%2Ftracker%3A1",
 	} {
 		if got, err := parseInfoHash(s); err != nil || got != want {

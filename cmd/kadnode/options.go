@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/netip"
@@ -19,6 +21,10 @@ const defaultHTTP = "127.0.0.1:9681"
 
 // stateFile is the name of the node's state in the data directory.
 const stateFile = "dht.state"
+
+// lockFile is the name of the file that the process locks which uses the data
+// directory. It stays: to remove a lock is to race with the next who takes it.
+const lockFile = "lock"
 
 // protocolVersion is the "v" of our messages.
 const protocolVersion = "KN\x00\x01"
@@ -87,7 +93,7 @@ func (o *runOptions) addFlags(fs *pflag.FlagSet) {
 	fs.Var(&rateValue{&o.rateLimit}, "rate-limit", "queries a second answered for one address; 0: any number")
 	fs.Var(&rateValue{&o.sendRate}, "send-rate", "own queries a second; 0: any number")
 	fs.Var(&listValue{items: &o.blocklist, kind: "files", check: checkFile}, "blocklist",
-		"`files` with addresses to have nothing to do with: one address, prefix or range a line, or P2P or ipfilter.dat")
+		"`files` with addresses to have nothing to do with: one address, prefix or range a line, or P2P or ipfilter.dat; or none")
 	fs.Var(&intValue{&o.readers, 1, 256}, "readers", "sockets, and so cores, for each address")
 	fs.Var(&bytesValue{&o.peersBytes}, "peers-bytes", "most memory for announced peers")
 	fs.Var(&intValue{&o.peersHashes, 1, math.MaxInt32}, "peers-hashes", "most info-hashes with announced peers")
@@ -156,18 +162,25 @@ func hostHasIPv6() bool {
 	return true
 }
 
-// openDataDir creates the data directory and makes sure that it can be written.
-func openDataDir(dir string) error {
+// errLocked says that another process has the lock.
+var errLocked = errors.New("in use by another process")
+
+// openDataDir creates the data directory and takes it for this process until the
+// lock is closed. That file also shows that the directory can be written. Without a
+// directory, there is no lock.
+func openDataDir(dir string) (lock *os.File, err error) {
 	if dir == "" {
-		return nil
+		return nil, nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	f, err := os.CreateTemp(dir, ".writable.*")
-	if err != nil {
-		return err
+	f, err := openLock(filepath.Join(dir, lockFile))
+	switch {
+	case err == errLocked:
+		return nil, fmt.Errorf("data directory: %s is %w", dir, err)
+	case err != nil:
+		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	f.Close()
-	return os.Remove(f.Name())
+	return f, nil
 }

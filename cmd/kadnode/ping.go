@@ -35,17 +35,14 @@ type pinged struct {
 
 func ping(ctx context.Context, c *client, hosts []string) error {
 	targets := make([][]netip.AddrPort, len(hosts))
+	unresolved := make([]error, len(hosts))
 	var all []netip.AddrPort
 	for i, h := range hosts {
-		addrs, err := kademlia.Resolve(ctx, []string{h}, nil)
-		switch {
-		case errors.Is(err, kademlia.ErrHostPort):
+		targets[i], unresolved[i] = kademlia.Resolve(ctx, []string{h}, nil)
+		if err := unresolved[i]; errors.Is(err, kademlia.ErrHostPort) {
 			return usagef("%w", err)
-		case err != nil:
-			return err
 		}
-		targets[i] = addrs
-		all = append(all, addrs...)
+		all = append(all, targets[i]...)
 	}
 	srv, err := newServer(c.config(all), tracker.SwarmsConfig{MaxBytes: 1, MaxHashes: 1}, c.log)
 	if err != nil {
@@ -55,6 +52,10 @@ func ping(ctx context.Context, c *client, hosts []string) error {
 	srv.start()
 	answers := make(chan pinged, len(hosts))
 	for i, h := range hosts {
+		if err := unresolved[i]; err != nil {
+			answers <- pinged{host: h, err: err}
+			continue
+		}
 		go func() { answers <- pingFirst(ctx, srv.dht, h, targets[i]) }()
 	}
 	failed := 0
@@ -62,7 +63,10 @@ func ping(ctx context.Context, c *client, hosts []string) error {
 		p := <-answers
 		if p.err != nil {
 			failed++
-			c.log.Warn("no answer", "node", p.host, "err", p.err)
+			c.log.Error("no answer", "node", p.host, "err", p.err)
+			if !c.json {
+				continue
+			}
 		}
 		if err := p.print(c.out); err != nil {
 			return err
@@ -102,7 +106,7 @@ func pingFirst(ctx context.Context, d *kademlia.DHT, host string, addrs []netip.
 
 func (p *pinged) print(out output) error {
 	if p.err != nil {
-		return out.print(fmt.Sprintf("%s: %v", p.host, p.err), struct {
+		return out.print("", struct {
 			Host  string `json:"host"`
 			Error string `json:"error"`
 		}{p.host, p.err.Error()})

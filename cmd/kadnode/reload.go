@@ -26,7 +26,7 @@ func (d *daemon) reload(srv *server) {
 		srv.dht.SetRateLimit(orUnlimited(o.rateLimit))
 		d.o.rateLimit = o.rateLimit
 	}
-	d.log.Info("configuration read again", "log_level", o.logLevel, "blocklist_ranges", d.blocked.Len())
+	d.log.Info("configuration read again", "log_level", o.logLevel, "rate_limit", o.rateLimit, "blocklist_ranges", d.blocked.Len())
 	flags.VisitAll(func(f *pflag.Flag) {
 		running := d.flags.Lookup(f.Name).Value.String()
 		if !slices.Contains(reloaded, f.Name) && f.Value.String() != running {

@@ -9,12 +9,17 @@ func newRootCommand() *cobra.Command {
 	root := newRunCommand("kadnode")
 	root.Long = `Kadnode is a node of the BitTorrent mainline DHT and a distributed tracker.
 
-Without a subcommand it runs the node, as "kadnode run" does. Every flag can also
-be given in the environment, as KADNODE_ and its name in capitals with "_" for "-",
-and the flags of "run" in the file named by --config, a TOML file with the flags'
-names as keys. A flag beats the environment, which beats the file.
+Without a subcommand it runs the node, as "kadnode run" does. Every flag of "run"
+can also be given in the environment, as KADNODE_ and its name in capitals with "_"
+for "-", and in the file named by --config, a TOML file with the flags' names as
+keys. A flag beats the environment, which beats the file.
+
+The environment counts for ping, find-node, get-peers, announce and testnet too, but
+for two flags of the first four: KADNODE_LISTEN is for the node that runs, and
+KADNODE_PORT belongs to Kubernetes, so that --listen and --port are flags only.
 
 Exit status: 0 done, 1 not found, not reached or not able to run, 2 wrong usage.`
+	root.Version = buildInfo().Version
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -60,6 +59,11 @@ func (d *daemon) run(ctx context.Context) error {
 	reload := make(chan os.Signal, 1)
 	notifyReload(reload)
 	defer signal.Stop(reload)
+	lock, err := openDataDir(d.o.dataDir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close() // after the state is saved; of no lock this does nothing
 	srv, web, err := d.bind()
 	if err != nil {
 		return err
@@ -78,11 +82,8 @@ func (d *daemon) run(ctx context.Context) error {
 	return srv.close()
 }
 
-// bind does all that can fail.
+// bind does all else that can fail.
 func (d *daemon) bind() (*server, *httpServer, error) {
-	if err := openDataDir(d.o.dataDir); err != nil {
-		return nil, nil, fmt.Errorf("data directory: %w", err)
-	}
 	if err := loadBlocklist(d.blocked, d.o.blocklist); err != nil {
 		return nil, nil, err
 	}
