@@ -29,7 +29,7 @@ const (
 )
 
 // ErrHostPort is what is wrong with an address that is not HOST:PORT.
-var ErrHostPort = errors.New("want HOST:PORT")
+var ErrHostPort = errors.New("want HOST:PORT, with a port of 1 to 65535")
 
 // LookupFunc looks up the addresses of a host name.
 type LookupFunc func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -70,10 +70,18 @@ func Resolve(ctx context.Context, hosts []string, lookup LookupFunc) ([]netip.Ad
 		if len(addrs) == 0 && len(a.addrs) > 0 {
 			defer time.AfterFunc(resolveGrace, cancel).Stop()
 		}
-		addrs, failed = append(addrs, a.addrs...), errors.Join(failed, a.err)
+		addrs = append(addrs, a.addrs...)
+		if failed == nil || errors.Is(a.err, ErrHostPort) {
+			failed = a.err // of many, the first one tells enough
+		}
 	}
-	if len(addrs) == 0 || errors.Is(failed, ErrHostPort) {
+	switch {
+	case errors.Is(failed, ErrHostPort):
 		return nil, failed
+	case len(addrs) == 0 && len(hosts) > 1:
+		return nil, fmt.Errorf("kademlia: none of %d hosts can be resolved: %w", len(hosts), failed)
+	case len(addrs) == 0:
+		return nil, fmt.Errorf("kademlia: %w", failed)
 	}
 	return addrs, nil
 }

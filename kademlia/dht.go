@@ -84,6 +84,7 @@ type DHT struct {
 
 	mu      sync.Mutex     // guards what follows
 	failing map[*Node]bool // whose last attempt to join failed
+	found   map[*Node]bool // that have joined before
 	warned  bool           // of the outage that is
 	started bool
 	closed  bool
@@ -92,7 +93,7 @@ type DHT struct {
 // New binds the addresses and restores the state. Nothing is answered until
 // Start. A state file that cannot be read is set aside, not lost.
 func New(cfg Config) (*DHT, error) {
-	d := &DHT{cfg: cfg, log: cfg.Log, failing: make(map[*Node]bool), save: make(chan struct{}, 1), saved: make(chan struct{})}
+	d := &DHT{cfg: cfg, log: cfg.Log, failing: make(map[*Node]bool), found: make(map[*Node]bool), save: make(chan struct{}, 1), saved: make(chan struct{})}
 	if d.log == nil {
 		d.log = slog.Default()
 	}
@@ -281,15 +282,15 @@ func (d *DHT) report(n *Node, err error) {
 		d.saveSoon() // Who is killed before the first interval ends keeps his id.
 	}
 	if lost, found := d.noteJoined(n, err); lost {
-		d.log.Warn("cannot join the DHT yet; serving, and trying again", "listen", n.LocalAddr(), "err", err)
+		d.log.Warn("cannot join the DHT yet; serving, and trying again", "bootstrap", d.cfg.Bootstrap, "err", err)
 	} else if found {
-		d.log.Info("joined the DHT", "listen", n.LocalAddr(), "id", n.ID())
-	} else if err == nil {
-		d.log.Debug("joined the DHT", "listen", n.LocalAddr(), "id", n.ID())
+		s := n.Stats()
+		d.log.Info("joined the DHT", "listen", n.LocalAddr(), "id", s.ID, "contacts", s.Nodes())
 	}
 }
 
-// noteJoined tells whether an outage has begun or ended with this outcome.
+// noteJoined tells whether an outage has begun with this outcome, or whether it is
+// the first success of the node or the end of an outage.
 func (d *DHT) noteJoined(n *Node, err error) (lost, found bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -297,7 +298,8 @@ func (d *DHT) noteJoined(n *Node, err error) (lost, found bool) {
 	case d.closed:
 	case err == nil:
 		delete(d.failing, n)
-		found, d.warned = d.warned, false
+		found = d.warned || !d.found[n]
+		d.found[n], d.warned = true, false
 	default:
 		d.failing[n] = true
 		lost = !d.warned && len(d.failing) == len(d.nodes)

@@ -20,7 +20,14 @@ const (
 	maxRetryShallow = 5 * time.Minute
 )
 
-var errNobody = errors.New("kademlia: join: no node answered")
+var (
+	errNobody = errors.New("kademlia: join: no node answered")
+
+	errNoneFits = errors.New("kademlia: join: no bootstrap address is of the family listened on and off the blocklist")
+
+	// ErrNotJoined ends what waited in vain for the node to join the DHT.
+	ErrNotJoined = errors.New("kademlia: not joined")
+)
 
 // join finds our place in the network: it pings the bootstrap nodes, looks up our
 // own id, and the first time refreshes every bucket farther than our neighbourhood
@@ -47,9 +54,13 @@ func (n *Node) pingBootstrap(addrs []netip.AddrPort, err error) {
 	if n.closed {
 		return
 	}
+	given := len(addrs)
 	addrs = slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool {
-		return a.Addr().Is6() != n.v6 || !usable(a, true)
+		return a.Addr().Is6() != n.v6 || !usable(a, true) || n.cfg.Blocklist.Contains(a.Addr())
 	})
+	if len(addrs) == 0 && given > 0 {
+		err = errNoneFits
+	}
 	n.rng.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
 	limit := maxBootstrap
 	if n.table.size() >= n.cfg.K {
@@ -180,6 +191,9 @@ func (n *Node) joinEnds(err error) {
 // our neighbours are found: the buckets are refreshed one after another, which
 // takes longer than anybody wants to wait.
 func (n *Node) tellJoined(err error) {
+	if err == nil {
+		n.callWhenJoined()
+	}
 	if n.cfg.Joined != nil {
 		n.later(func() { n.cfg.Joined(err) })
 	}

@@ -91,24 +91,25 @@ type Node struct {
 	view     atomic.Pointer[view]
 	counters counters
 
-	mu        sync.Mutex // guards what follows
-	rng       *rand.Rand
-	table     table
-	votes     addrVotes
-	ids       []AddrID // by external address, the current one last
-	lookups   []*traversal
-	verifying []newcomer // at most maxVerifying
-	restoring int        // contacts of an earlier run that were not heard of yet
-	timers    []krpc.Timer
-	joining   bool
-	joined    bool
-	refreshed bool    // all buckets, once
-	joinedAs  krpc.ID // the id that was last looked up
-	attempts  int     // to join, since one succeeded
-	joinTimer krpc.Timer
-	pingTimer krpc.Timer
-	started   bool
-	closed    bool
+	mu         sync.Mutex // guards what follows
+	rng        *rand.Rand
+	table      table
+	votes      addrVotes
+	ids        []AddrID // by external address, the current one last
+	lookups    []*traversal
+	verifying  []newcomer // at most maxVerifying
+	restoring  int        // contacts of an earlier run that were not heard of yet
+	timers     []krpc.Timer
+	joining    bool
+	joined     bool
+	refreshed  bool    // all buckets, once
+	joinedAs   krpc.ID // the id that was last looked up
+	attempts   int     // to join, since one succeeded
+	joinTimer  krpc.Timer
+	whenJoined []*func()
+	pingTimer  krpc.Timer
+	started    bool
+	closed     bool
 	// effects are the sends and callbacks to be made once mu is free, in order.
 	// The goroutine that finds draining unset makes them all.
 	effects  []func()
@@ -169,7 +170,37 @@ func (n *Node) Clock() krpc.Clock { return n.cfg.Clock }
 func (n *Node) Joined() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.hasJoined()
+}
+
+func (n *Node) hasJoined() bool {
 	return n.started && !n.closed && (n.joined || n.cfg.Bootstrap == nil)
+}
+
+// WhenJoined calls f once, when the node has joined or was closed, unless stop is
+// called before. f may not block.
+func (n *Node) WhenJoined(f func()) (stop func()) {
+	n.mu.Lock()
+	defer n.unlock()
+	if n.hasJoined() || n.closed {
+		n.later(f)
+		return func() {}
+	}
+	w := &f
+	n.whenJoined = append(n.whenJoined, w)
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.whenJoined = slices.DeleteFunc(n.whenJoined, func(o *func()) bool { return o == w })
+	}
+}
+
+// callWhenJoined makes the calls that WhenJoined was asked for.
+func (n *Node) callWhenJoined() {
+	for _, f := range n.whenJoined {
+		n.later(*f)
+	}
+	n.whenJoined = nil
 }
 
 // Usable tells whether a peer or node at a can be believed to exist, and is to be
@@ -208,6 +239,7 @@ func (n *Node) Close() {
 		return
 	}
 	n.closed = true
+	n.callWhenJoined()
 	for _, t := range n.timers {
 		t.Stop()
 	}

@@ -14,6 +14,9 @@ import (
 // ErrTooMany refuses to track more than Config.MaxTracked info-hashes.
 var ErrTooMany = errors.New("tracker: track: too many info-hashes")
 
+// ErrClosed refuses to track with a tracker that was closed.
+var ErrClosed = errors.New("tracker: closed")
+
 const (
 	// maxAnnouncing bounds the lookups of announces at a time. A lookup takes a
 	// second or two, so that it is enough for 100 000 info-hashes in 15 minutes;
@@ -32,7 +35,7 @@ const (
 
 // Track has ih announced now, and again at every interval until Untrack. To
 // track it with other options than before replaces them. The error is nil,
-// ErrTooMany or ErrNoPort.
+// ErrTooMany, ErrNoPort or ErrClosed.
 func (t *Tracker) Track(ih krpc.ID, o AnnounceOptions) error {
 	if err := o.validate(); err != nil {
 		return err
@@ -130,6 +133,8 @@ func (a *announcer) add(ih krpc.ID, o AnnounceOptions) (replaced *announce, err 
 	defer a.mu.Unlock()
 	old := a.byHash[ih]
 	switch {
+	case a.closed:
+		return nil, ErrClosed
 	case old != nil && old.o == o:
 		return nil, nil
 	case old == nil && len(a.byHash) >= a.max:

@@ -3,6 +3,7 @@ package tracker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/netip"
 	"sync"
@@ -15,12 +16,13 @@ import (
 var ErrNotStored = errors.New("tracker: announce: no node has stored the peer")
 
 // GetPeers looks up the peers of ih and yields each once, as it is found: the call
-// blocks between them. It ends with the lookup; if that was cut short, the last
-// thing yielded is the error, ctx's or kademlia's, with an invalid address. To
-// break out stops the lookup. A consumer may be as slow as it likes.
+// blocks between them, and before them until a node has joined the DHT. It ends with
+// the lookup; if that was cut short, the last thing yielded is the error, ctx's or
+// kademlia's, with an invalid address. To break out stops the lookup. A consumer may
+// be as slow as it likes.
 func (t *Tracker) GetPeers(ctx context.Context, ih krpc.ID) iter.Seq2[netip.AddrPort, error] {
 	return func(yield func(netip.AddrPort, error) bool) {
-		if err := ctx.Err(); err != nil {
+		if err := t.awaitJoined(ctx); err != nil {
 			yield(netip.AddrPort{}, err)
 			return
 		}
@@ -99,11 +101,35 @@ func lookupError(lookups []kademlia.LookupResult) error {
 	return lookups[0].Err
 }
 
-// Announce announces this host as a peer of ih, as AnnouncePeer does, and waits
-// for the outcome. The error is nil if at least one node has stored it, and else
+// awaitJoined waits until a node has joined the DHT. The error is ctx's, and
+// kademlia.ErrNotJoined if that ended before.
+func (t *Tracker) awaitJoined(ctx context.Context) error {
+	if err := ctx.Err(); err != nil || t.joined() {
+		return err
+	}
+	joined := make(chan struct{}, len(t.nodes))
+	for _, n := range t.nodes {
+		defer n.WhenJoined(func() { joined <- struct{}{} })()
+	}
+	select {
+	case <-joined:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", kademlia.ErrNotJoined, ctx.Err())
+	}
+}
+
+// Announce announces this host as a peer of ih, as AnnouncePeer does, once a node
+// has joined the DHT, and waits for the outcome. The error is nil if at least one node has stored it, and else
 // ErrNoPort, ctx's, kademlia's or ErrNotStored. The result tells of the nodes that
 // were asked in any case.
 func (t *Tracker) Announce(ctx context.Context, ih krpc.ID, o AnnounceOptions) (AnnounceResult, error) {
+	if err := o.validate(); err != nil {
+		return AnnounceResult{}, err
+	}
+	if err := t.awaitJoined(ctx); err != nil {
+		return AnnounceResult{}, err
+	}
 	done := make(chan AnnounceResult, 1)
 	stop, err := t.AnnouncePeer(ih, o, nil, func(res AnnounceResult) { done <- res })
 	if err != nil {

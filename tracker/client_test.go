@@ -206,8 +206,13 @@ func TestFacadeErrors(t *testing.T) {
 		}
 	})
 	inBubble(t, 1, func(t *testing.T, trackers []*Tracker) {
-		if _, err := trackers[0].Announce(t.Context(), hashOf(1), AnnounceOptions{Port: 1}); err != ErrNotStored {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := trackers[0].Announce(ctx, hashOf(1), AnnounceOptions{Port: 1}); !errors.Is(err, kademlia.ErrNotJoined) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("without anybody to announce to: %v", err)
+		}
+		if _, err := collect(t, trackers[0], ctx, hashOf(1)); err == nil {
+			t.Error("looked up by itself")
 		}
 	})
 }
