@@ -281,10 +281,13 @@ func (d *DHT) report(n *Node, err error) {
 	if err == nil {
 		d.saveSoon() // Who is killed before the first interval ends keeps his id.
 	}
+	s := n.Stats()
+	if err == nil && s.Nodes() == 0 {
+		return // It has nobody to join.
+	}
 	if lost, found := d.noteJoined(n, err); lost {
 		d.log.Warn("cannot join the DHT yet; serving, and trying again", "bootstrap", d.cfg.Bootstrap, "err", err)
 	} else if found {
-		s := n.Stats()
 		d.log.Info("joined the DHT", "listen", n.LocalAddr(), "id", s.ID, "contacts", s.Nodes())
 	}
 }

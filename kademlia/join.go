@@ -30,7 +30,7 @@ var (
 )
 
 // join finds our place in the network: it pings the bootstrap nodes, looks up our
-// own id, and the first time refreshes every bucket farther than our neighbourhood
+// own id, and once it knows k nodes refreshes every bucket farther than these
 // (Maymounkov and Mazières, 2002, section 2.3). Until it has found k nodes it comes
 // again soon, and for ever now and then: a bootstrap node may have been on the
 // other side of a network that was cut in two.
@@ -87,8 +87,8 @@ func (n *Node) lookupSelf(bootstrap []netip.AddrPort) {
 		}
 		n.joined = true
 		n.tellJoined(nil)
-		if n.refreshed {
-			n.joinEnds(nil) // the timer of the idle buckets sees to the rest
+		if n.refreshed || n.table.size() < n.cfg.K {
+			n.joinEnds(nil) // see to the rest: the timer of idle buckets, the next attempt
 			return
 		}
 		n.refreshed = true

@@ -234,6 +234,27 @@ func TestWhoEntersTheTable(t *testing.T) {
 	}
 }
 
+// Whoever asks a few questions gets the answers before he is asked himself.
+func TestAnswersGoBeforeQuestions(t *testing.T) {
+	l := newLab(t)
+	n := l.node(simnet.Addr(0), nil)
+	n.Start()
+	s := l.stranger(simnet.Addr(1))
+	for range 5 {
+		s.host.Send(simnet.Addr(0), []byte(packet(krpc.MethodPing, func(m *krpc.Message) { m.ID = s.id })))
+		l.clock.Run(10 * time.Millisecond)
+	}
+	l.clock.Run(time.Minute)
+	if len(s.heard) < 6 {
+		t.Fatalf("heard %d messages", len(s.heard))
+	}
+	for i, m := range s.heard {
+		if (m.Kind == krpc.KindReply) != (i < 5) {
+			t.Errorf("message %d is of kind %c", i, m.Kind)
+		}
+	}
+}
+
 func TestReadOnlyNodeAsksButDoesNotAnswer(t *testing.T) {
 	l := newLab(t)
 	l.network(10)
@@ -377,6 +398,7 @@ func TestFloodOfStrangersDoesNotKeepANeighbourOut(t *testing.T) {
 	near.id[19] ^= 1
 	near.answer = pong(near.id)
 	near.ask(simnet.Addr(0), packet(krpc.MethodPing, func(m *krpc.Message) { m.ID = near.id }))
+	l.clock.Run(2 * eagerDelay)
 	if !slices.Contains(n.State().Contacts, krpc.NodeInfo{ID: near.id, Addr: simnet.Addr(950)}) {
 		t.Error("a neighbour was not let in")
 	}
@@ -769,4 +791,23 @@ func FuzzDecodeStates(f *testing.F) {
 			t.Fatalf("%q: %v", b, err)
 		}
 	})
+}
+
+// Nodes that start at once, all through one that knows nobody, get to know each
+// other beyond their neighbourhoods.
+func TestNetworkThatStartsThroughOneNode(t *testing.T) {
+	l := newLab(t)
+	var nodes []*Node
+	for i := range 60 {
+		n := l.node(simnet.Addr(i), l.via(simnet.Addr(0)))
+		nodes = append(nodes, n)
+		n.Start()
+	}
+	l.clock.Run(15 * time.Second)
+	for i, n := range nodes {
+		b := n.Stats().Buckets[0]
+		if b.Good < 4 {
+			t.Errorf("node %d knows %d nodes of the farther half", i, b.Good)
+		}
+	}
 }

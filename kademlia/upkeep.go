@@ -21,18 +21,20 @@ const (
 	pingPause = time.Second
 
 	// maxVerifying bounds the strangers that wait for a ping, or for its answer. A
-	// quarter is kept for those who need not wait. One network takes one place, and
-	// one local host a few.
+	// quarter is kept for those who need not wait long, and for other hosts than
+	// one. A public network takes one place.
 	maxVerifying = 64
 	maxDelayed   = maxVerifying * 3 / 4
-	maxLocal     = 16
-	// eagerSize is the table size below which strangers are pinged at once, so
+	// eagerSize is the table size below which strangers are pinged soon, so
 	// that a network that starts together forms. So are new neighbours, whom only
 	// we can name to others. The rest has to wait for verifyDelay: a node behind a
 	// NAT that has just sent us a query can be reached for about that long, and by
 	// nobody else. Whoever did not wait is pinged again when it is over.
 	eagerSize   = 32
 	verifyDelay = 2 * time.Minute
+	// eagerDelay lets the answer to a stranger's query, and some more of them, go
+	// before our own first one to it.
+	eagerDelay = 100 * time.Millisecond
 	// shortTable is the size below which the other family is asked for help.
 	shortTable = 30
 )
@@ -125,8 +127,8 @@ type newcomer struct {
 	delayed bool
 }
 
-// verify pings a stranger that the table has room for: at once if it is needed or
-// local, else after a delay.
+// verify pings a stranger that the table has room for: soon if it is needed or
+// local, else after a longer delay.
 func (n *Node) verify(node krpc.NodeInfo) {
 	s := newcomer{addr: node.Addr}
 	s.delayed = diverse(node.Addr.Addr()) && n.table.size() >= eagerSize && !n.table.neighbour(node.ID)
@@ -134,11 +136,11 @@ func (n *Node) verify(node krpc.NodeInfo) {
 		return
 	}
 	n.verifying = append(n.verifying, s)
+	delay := eagerDelay
 	if s.delayed {
-		n.after(n.jitter(verifyDelay), func() { n.pingStranger(s) })
-		return
+		delay = verifyDelay
 	}
-	n.pingStranger(s)
+	n.after(n.jitter(delay), func() { n.pingStranger(s) })
 }
 
 // mayVerify tells whether there is a place for s among those that are verified.
@@ -155,7 +157,7 @@ func (n *Node) mayVerify(s newcomer) bool {
 			local++
 		}
 	}
-	return len(n.verifying) < maxVerifying && local < maxLocal && !(s.delayed && delayed >= maxDelayed)
+	return len(n.verifying) < maxVerifying && local < maxDelayed && !(s.delayed && delayed >= maxDelayed)
 }
 
 func (n *Node) pingStranger(s newcomer) {

@@ -285,7 +285,9 @@ func TestCloseEndsTheAnnouncer(t *testing.T) {
 	if st := m.Stats(); st.Announcing != 0 {
 		t.Errorf("stats %+v", st)
 	}
-	w.mustTrack(m, w.randomHash(), AnnounceOptions{Port: 4001})
+	if err := m.Track(w.randomHash(), AnnounceOptions{Port: 4001}); err != ErrClosed {
+		t.Errorf("tracks after Close: %v", err)
+	}
 	m.Start()
 	w.clock.Run(time.Hour)
 	if st := m.Stats(); st.Announces != 0 {

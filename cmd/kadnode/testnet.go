@@ -82,6 +82,7 @@ func runTestnet(ctx context.Context, o *testnetOptions, out output, stderr io.Wr
 	if err := net.awaitJoined(ctx); err != nil {
 		return err
 	}
+	net.settle(ctx)
 	err = out.print(net.bootstrap(), struct {
 		Bootstrap string `json:"bootstrap"`
 		Nodes     int    `json:"nodes"`
@@ -93,6 +94,13 @@ func runTestnet(ctx context.Context, o *testnetOptions, out output, stderr io.Wr
 	<-ctx.Done()
 	return nil
 }
+
+// settleTimeout and settlePoll are how long, and how often, a testnet is looked at
+// before its address is told.
+const (
+	settleTimeout = 10 * time.Second
+	settlePoll    = 20 * time.Millisecond
+)
 
 // testnet is the nodes of a DHT of its own. Each has a tracker of its own too, as
 // if it were on another host.
@@ -146,6 +154,32 @@ func (t *testnet) config(i int) kademlia.Config {
 
 // bootstrap returns the address of the first node.
 func (t *testnet) bootstrap() string { return t.servers[0].addrs()[0] }
+
+// settle lets every node look around again, as it would in time, so that whoever
+// comes finds the network as it will be.
+func (t *testnet) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	enough := min(t.o.k, t.o.nodes-1)
+	for _, far := range []byte{0, 0x40, 0x80} { // our own neighbourhood, and two others
+		for _, s := range t.servers {
+			id := s.dht.Nodes()[0].ID()
+			id[0] ^= far
+			s.dht.FindNode(ctx, id)
+		}
+	}
+	for _, s := range t.servers {
+		for ctx.Err() == nil {
+			if st := s.dht.Nodes()[0].Stats(); st.Nodes() >= enough && st.Verifying == 0 {
+				break
+			}
+			select {
+			case <-time.After(settlePoll):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
 
 func (t *testnet) awaitJoined(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, t.o.timeout)
