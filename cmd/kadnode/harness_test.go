@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -119,7 +120,7 @@ func start(t *testing.T, args ...string) *process {
 }
 
 // line waits for the first line on standard error, of those not taken yet, that
-// contains text, and takes all up to it.
+// contains text, and takes it.
 func (p *process) line(text string) string {
 	p.t.Helper()
 	deadline := time.After(patience)
@@ -128,12 +129,12 @@ func (p *process) line(text string) string {
 		p.mu.Lock()
 		for i, l := range p.lines {
 			if strings.Contains(l, text) {
-				p.lines = p.lines[i+1:]
+				p.lines = slices.Delete(p.lines, i, i+1)
 				p.mu.Unlock()
 				return l
 			}
 		}
-		seen = p.lines
+		seen = slices.Clone(p.lines)
 		p.mu.Unlock()
 		select {
 		case <-p.news:

@@ -68,8 +68,8 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.log.Info("serving", "listen", srv.addrs(), "id", srv.ids(), "http", web.address(), "version", buildInfo().Version)
 	srv.start()
+	d.log.Info("serving", "listen", srv.addrs(), "id", srv.ids(), "http", web.address(), "version", buildInfo().Version)
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
