@@ -31,13 +31,17 @@ var layers = []struct {
 		"sockets and the simulated network are two sides of one seam, krpc.Transport"},
 	{"./kademlia", []string{"./krpc/..."},
 		"the DHT must not know its applications: a tracker is only one of them"},
+	{"./kademlia/store", []string{"./krpc/...", "./kademlia"},
+		"items are an application of the DHT, like the tracker, and know nothing of that"},
 	{"./kademlia/sim", []string{"./krpc/...", "./kademlia"},
 		"a world is nodes on a simulated network; applications bring their own handlers"},
 	{"./tracker", []string{"./krpc/...", "./kademlia"},
 		"the tracker is an application of the DHT, and serves without any front end"},
+	{"./tracker/indexer", []string{"./krpc/...", "./kademlia"},
+		"an indexer asks the network, not its own store"},
 	{"./tracker/gateway/...", []string{"./krpc/...", "./kademlia", "./tracker/gateway/...", "./tracker"},
 		"front ends translate to the tracker and are known to the program alone"},
-	{"./metrics/...", []string{"./krpc/...", "./kademlia", "./tracker/...", "./metrics/..."},
+	{"./metrics/...", []string{"./krpc/...", "./kademlia/...", "./tracker/...", "./metrics/..."},
 		"metrics read the counters of everybody; nobody counts for their sake"},
 	{"./e2e/...", []string{"./e2e/..."},
 		"end-to-end tests see what a user sees: the program"},
@@ -98,7 +102,7 @@ func checkLayer(t *testing.T, f file) {
 // core are the packages of protocol code. They are passive and deterministic: a
 // clock, a random source and a transport are given to them, so that a simulation
 // with the same seed runs the same way, byte for byte.
-var core = []string{"./krpc", "./krpc/simnet", "./kademlia", "./kademlia/sim", "./tracker"}
+var core = []string{"./krpc", "./krpc/simnet", "./kademlia", "./kademlia/store", "./kademlia/sim", "./tracker", "./tracker/indexer"}
 
 // facades are the files of core that face the real world instead.
 var facades = []string{

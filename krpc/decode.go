@@ -257,6 +257,8 @@ func (d *decoder) arg(key []byte) {
 		m.Target, m.HasTarget = d.id(ArgTarget)
 	case "token":
 		m.Token = d.bytes(ArgToken, anyLen)
+	case "ttl":
+		m.TTL, m.HasTTL = d.int(ArgTTL)
 	case "v":
 		m.V = d.raw()
 	case "values":

@@ -382,6 +382,7 @@ func TestDecodeMalformed(t *testing.T) {
 		{ArgSalt, "4:salt", "65:" + strings.Repeat("s", 65), []string{"i1e"}},
 		{ArgSeq, "3:seq", "i-1e", []string{"1:1", "i9223372036854775808e"}},
 		{ArgCas, "3:cas", "i0e", []string{"1:1", "le"}},
+		{ArgTTL, "3:ttl", "i7200e", []string{"4:7200", "de"}},
 		{ArgNodes, "5:nodes", "3:abc", []string{"l3:abce", "i0e"}},
 		{ArgNodes6, "6:nodes6", "3:abc", []string{"le", "i0e"}},
 		{ArgBFsd, "4:BFsd", "256:" + strings.Repeat("b", 256), []string{"0:", "255:" + strings.Repeat("b", 255)}},

@@ -81,6 +81,9 @@ func (m *Message) appendArgs(dst []byte) []byte {
 		dst = append(append(dst, "6:target20:"...), m.Target[:]...)
 	}
 	dst = appendBytes(dst, "5:token", m.Token)
+	if m.HasTTL {
+		dst = appendInt(dst, "3:ttl", m.TTL)
+	}
 	if m.V != nil {
 		dst = append(append(dst, "1:v"...), m.V...)
 	}

@@ -118,6 +118,9 @@ func randomArgs(r *rand.Rand, m *Message) {
 	if yes() {
 		m.V = randomValue(r, 4)
 	}
+	if m.HasTTL = yes(); m.HasTTL {
+		m.TTL = int64(r.Uint64())
+	}
 	m.K, m.Sig, m.Salt = maybeBytes(r, keyLen), maybeBytes(r, sigLen), maybeBytes(r, r.IntN(65))
 	if m.Samples = maybeBytes(r, IDLen*r.IntN(20)); m.Samples != nil {
 		m.Interval, m.Num = r.Int64N(21601), r.Int64()

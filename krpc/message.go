@@ -79,6 +79,7 @@ const (
 	ArgSamples
 	ArgInterval
 	ArgNum
+	ArgTTL
 )
 
 // Message is one KRPC message: a query, a reply or an error, with every field
@@ -132,6 +133,10 @@ type Message struct {
 	K      []byte // 32 bytes
 	Sig    []byte // 64 bytes
 	Salt   []byte
+	// HasTTL and TTL, in seconds, are our own: what a value has left of its life.
+	// Other implementations ignore it.
+	HasTTL bool
+	TTL    int64
 
 	Samples  []byte // BEP 51: concatenated info-hashes
 	Interval int64  // seconds; written when Samples is present

@@ -6,7 +6,7 @@ import "math/bits"
 var argNames = [...]string{
 	"id", "target", "info_hash", "port", "implied_port", "token", "seed", "noseed", "scrape",
 	"v", "k", "sig", "salt", "seq", "cas",
-	"nodes", "nodes6", "values", "BFsd", "BFpe", "samples", "interval", "num",
+	"nodes", "nodes6", "values", "BFsd", "BFpe", "samples", "interval", "num", "ttl",
 }
 
 // methodArgs are the arguments of each method, besides "id", that all have.

@@ -116,8 +116,8 @@ func TestCheckQueryWithoutArguments(t *testing.T) {
 
 // The names are indexed by the bits of Arg.
 func TestArgNames(t *testing.T) {
-	if Arg(1)<<(len(argNames)-1) != ArgNum {
-		t.Errorf("%d names, but the last Arg is %b", len(argNames), ArgNum)
+	if Arg(1)<<(len(argNames)-1) != ArgTTL {
+		t.Errorf("%d names, but the last Arg is %b", len(argNames), ArgTTL)
 	}
 	for i, name := range argNames {
 		if name == "v" { // has no type to get wrong
