@@ -120,13 +120,6 @@ func New(cfg Config) (*DHT, error) {
 		}
 		d.nodes = append(d.nodes, n)
 	}
-	for _, n := range d.nodes {
-		for _, s := range d.nodes {
-			if s != n {
-				n.siblings = append(n.siblings, s)
-			}
-		}
-	}
 	return d, nil
 }
 
@@ -168,6 +161,7 @@ func (d *DHT) newNode(s *udp.Socket) (*Node, error) {
 		AllowLocal: d.cfg.AllowLocal || krpc.Class(local.Addr()) == krpc.AddrClassLocal,
 		ReadOnly:   d.cfg.ReadOnly,
 		State:      d.restored[local],
+		Siblings:   d.nodes,
 		Blocklist:  d.cfg.Blocklist,
 		Version:    d.cfg.Version,
 	}
@@ -266,14 +260,7 @@ func (d *DHT) SocketStats() []udp.Stats {
 
 // Ready tells whether the DHT answers and has found others, or has nobody to
 // find: true once any of its nodes has joined.
-func (d *DHT) Ready() bool {
-	for _, n := range d.nodes {
-		if n.Joined() {
-			return true
-		}
-	}
-	return false
-}
+func (d *DHT) Ready() bool { return AnyJoined(d.nodes) }
 
 // report logs the outcome of an attempt to join: an outage once, and its end. It
 // is none while any node gets through: a host often has no way out for IPv6.

@@ -60,6 +60,7 @@ type candidate struct {
 type lookup struct {
 	target     krpc.ID
 	k, alpha   int
+	tokens     bool        // a node counts only with a token, unless k have none
 	candidates []candidate // closest first
 	queries    int
 	shell      int // the last one that was widened to
@@ -127,7 +128,7 @@ const (
 // next returns the next move and, for moveAsk, the node and how many times it was
 // asked before.
 func (l *lookup) next() (m move, n krpc.NodeInfo, before int) {
-	var done, dead, front, underWay int
+	var done, unwilling, dead, front, underWay int
 	var waiting, patient bool // for a first answer; for a last one
 walk:
 	for i := range l.candidates {
@@ -137,6 +138,10 @@ walk:
 			dead++
 			continue
 		case replied:
+			if l.tokens && !goodToken(c.token) && unwilling < l.k {
+				unwilling++
+				break
+			}
 			if done++; done == l.k {
 				break walk
 			}
@@ -286,15 +291,27 @@ func (l *lookup) failed(n krpc.NodeInfo) {
 
 // closest returns the up to k closest nodes that have replied, closest first.
 func (l *lookup) closest() []Contact {
+	return l.collect(func(*candidate) bool { return true })
+}
+
+// willing returns the up to k closest nodes that have given a token, closest first.
+func (l *lookup) willing() []Contact {
+	return l.collect(func(c *candidate) bool { return goodToken(c.token) })
+}
+
+func (l *lookup) collect(wanted func(*candidate) bool) []Contact {
 	out := make([]Contact, 0, l.k)
+	rank := 0
 	for i := range l.candidates {
 		c := &l.candidates[i]
-		if c.state != replied {
-			continue
+		if c.state == replied && wanted(c) {
+			out = append(out, Contact{NodeInfo: c.node, Token: c.token, Hops: c.depth, Rank: rank})
+			if len(out) == l.k {
+				break
+			}
 		}
-		out = append(out, Contact{NodeInfo: c.node, Token: c.token, Hops: c.depth})
-		if len(out) == l.k {
-			break
+		if c.state != failed && c.state != silent {
+			rank++
 		}
 	}
 	return out

@@ -84,6 +84,36 @@ func TestCloserNodesAreAskedAtOnce(t *testing.T) {
 	}
 }
 
+func TestLookupForTokensGoesOnBehindTheUnwilling(t *testing.T) {
+	l := startLookup(2, 3, 10, 20, 30, 40, 50)
+	l.tokens = true
+	expectAsks(t, l, 10, 20, 30)
+	l.replied(at(10), nil)
+	l.replied(at(20), []byte("token"))
+	expectAsks(t, l, 40, 50)
+	expectOver(t, l, false)
+	l.replied(at(30), []byte("token"))
+	expectOver(t, l, true)
+	if got := l.willing(); len(got) != 2 || got[0].NodeInfo != at(20) || got[0].Rank != 1 || got[1].NodeInfo != at(30) || got[1].Rank != 2 {
+		t.Errorf("willing: %v", got)
+	}
+	if got := l.closest(); len(got) != 2 || got[0].NodeInfo != at(10) || got[1].NodeInfo != at(20) {
+		t.Errorf("closest: %v", got)
+	}
+}
+
+func TestLookupForTokensThatNobodyGivesEnds(t *testing.T) {
+	l := startLookup(2, 3, 10, 20, 30, 40, 50, 60)
+	l.tokens = true
+	expectAsks(t, l, 10, 20, 30)
+	for _, d := range []int{10, 20, 30} {
+		l.replied(at(d), nil)
+	}
+	expectAsks(t, l, 40, 50, 60)
+	l.replied(at(40), make([]byte, maxToken+1))
+	expectOver(t, l, true)
+}
+
 func TestStallFreesTheSlotWithoutBlame(t *testing.T) {
 	l := startLookup(1, 1, 10, 20)
 	expectAsks(t, l, 10)

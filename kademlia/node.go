@@ -48,6 +48,10 @@ type NodeConfig struct {
 	Joined func(err error)
 	// State is what an earlier run saved. The zero NodeState is a new node.
 	State NodeState
+	// Siblings are the nodes of the same program that were made before, all of them,
+	// and not started yet. They and the new one keep their ids far apart (BEP 45), and
+	// help the other family (BEP 32).
+	Siblings []*Node
 
 	AllowLocal bool // loopback and private addresses are nodes like others
 	ReadOnly   bool // ask, but do not answer (BEP 43)
@@ -87,13 +91,16 @@ type Node struct {
 	endpoint *krpc.Endpoint
 	handlers [krpc.NumMethods]HandlerFunc // fixed once started
 	siblings []*Node                      // of the same program; fixed once started
-	tokens   tokens
-	view     atomic.Pointer[view]
-	counters counters
+	// onContact is told of new contacts; nil: nobody is. Fixed once started.
+	onContact func(krpc.NodeInfo)
+	tokens    tokens
+	view      atomic.Pointer[view]
+	counters  counters
 
 	mu         sync.Mutex // guards what follows
 	rng        *rand.Rand
 	table      table
+	size       netSize
 	votes      addrVotes
 	ids        []AddrID // by external address, the current one last
 	lookups    []*traversal
@@ -123,12 +130,15 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, rng: cfg.Rand}
+	n := &Node{cfg: cfg, rng: cfg.Rand, siblings: slices.Clone(cfg.Siblings)}
 	local := cfg.Transport.LocalAddr().Addr()
 	n.v6 = local.Is6()
 	n.tokens.rotate(n.rng)
 	n.table = table{self: n.firstID(local), k: cfg.K, start: cfg.Clock.Now()}
 	n.view.Store(n.table.view())
+	for _, s := range n.siblings {
+		s.siblings = append(s.siblings, n)
+	}
 	var seed [32]byte
 	for i := range seed {
 		seed[i] = byte(n.rng.Uint32())
@@ -144,6 +154,16 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 // Handle lets h answer the queries of method m. It must be called before Start
 // and before the first datagram is delivered.
 func (n *Node) Handle(m krpc.Method, h HandlerFunc) { n.handlers[m] = h }
+
+// OnContact has f called for every node that is new in the table. There is one f;
+// it may not block. OnContact must be called before Start.
+func (n *Node) OnContact(f func(krpc.NodeInfo)) { n.onContact = f }
+
+// Closest returns the up to count contacts closest to target that answer, closest
+// first, from the table alone. It takes no lock. count is at most MaxK.
+func (n *Node) Closest(target krpc.ID, count int) []krpc.NodeInfo {
+	return n.view.Load().infos(target, count)
+}
 
 // Deliver takes one datagram; it is the krpc.PacketFunc of the transport.
 func (n *Node) Deliver(now time.Time, from netip.AddrPort, b []byte, out krpc.Outbox) {

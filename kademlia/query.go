@@ -99,8 +99,8 @@ func (n *Node) heardFrom(q *query, r *krpc.Message) error {
 	if other {
 		n.table.disowned(q.to)
 	}
-	if n.table.responded(krpc.NodeInfo{ID: r.ID, Addr: q.to.Addr}, now) {
-		n.welcomed()
+	if c := (krpc.NodeInfo{ID: r.ID, Addr: q.to.Addr}); n.table.responded(c, now) {
+		n.welcomed(c)
 	}
 	if other {
 		return errOtherID

@@ -64,7 +64,7 @@ func (n *Node) firstID(local netip.Addr) krpc.ID {
 	case diverse(local):
 		return n.idAt(local)
 	case len(n.ids) > 0:
-		return n.ids[len(n.ids)-1].ID
+		return n.idAt(n.ids[len(n.ids)-1].Addr)
 	default:
 		return n.idAt(netip.Addr{})
 	}
@@ -76,12 +76,12 @@ func (n *Node) idAt(addr netip.Addr) krpc.ID {
 	var id krpc.ID
 	i := slices.IndexFunc(n.ids, func(a AddrID) bool { return a.Addr == addr })
 	switch {
-	case i >= 0 && ValidID(n.ids[i].ID, addr):
+	case i >= 0 && n.mayHave(n.ids[i].ID, addr):
 		id = n.ids[i].ID
-	case addr.IsValid() && len(n.ids) > 0 && ValidID(n.ids[len(n.ids)-1].ID, addr):
+	case addr.IsValid() && len(n.ids) > 0 && n.mayHave(n.ids[len(n.ids)-1].ID, addr):
 		id = n.ids[len(n.ids)-1].ID
 	default:
-		id = SecureID(addr, n.rng)
+		id = n.newID(addr)
 	}
 	if i >= 0 {
 		n.ids = slices.Delete(n.ids, i, i+1)

@@ -1,6 +1,7 @@
 package kademlia
 
 import (
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/kadnode/kadnode/krpc"
@@ -59,7 +60,12 @@ type Stats struct {
 	MaxVerifying  int
 	TokensRefused uint64
 	IDChanges     uint64
-	Endpoint      krpc.Stats
+	ExternalAddr  netip.Addr // where others see us; the zero Addr until they agree
+	// NetworkSize is the estimated number of other nodes that answer in the DHT of this
+	// address family; 0: not known, or fewer than k.
+	NetworkSize float64
+	SizeLookups int // lookups that NetworkSize rests on, at most some 256: older ones fade
+	Endpoint    krpc.Stats
 }
 
 // Nodes returns the number of contacts in the table.
@@ -84,6 +90,7 @@ func (n *Node) Stats() Stats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.ID, s.ActiveLookups, s.Verifying = n.table.self, len(n.lookups), len(n.verifying)
+	s.ExternalAddr, s.NetworkSize, s.SizeLookups = n.votes.current, n.size.nodes(n.cfg.K), int(n.size.lookups+.5)
 	for i := range n.table.buckets {
 		b := &n.table.buckets[i]
 		bs := BucketStats{Spares: len(b.spares), Capacity: n.table.capacity(i)}

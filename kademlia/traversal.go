@@ -22,15 +22,20 @@ type LookupKind uint8
 
 // The kinds of lookups.
 const (
-	LookupUpkeep   LookupKind = iota // joining and bucket refresh
-	LookupFindNode                   // for the nodes alone
-	LookupGetPeers                   // for peers
-	LookupAnnounce                   // for peers, and for where to announce
+	LookupUpkeep    LookupKind = iota // joining and bucket refresh
+	LookupFindNode                    // for the nodes alone
+	LookupGetPeers                    // for peers
+	LookupAnnounce                    // for peers, and for where to announce
+	LookupScrape                      // for the size of a swarm
+	LookupSample                      // for the nodes to begin a survey with
+	LookupGet                         // for an item
+	LookupPut                         // for an item, and for where to put it
+	LookupRepublish                   // the same, for an item of somebody else
 
 	numLookupKinds = iota
 )
 
-var lookupKindNames = [numLookupKinds]string{"upkeep", "find_node", "get_peers", "announce"}
+var lookupKindNames = [numLookupKinds]string{"upkeep", "find_node", "get_peers", "announce", "scrape", "sample", "get", "put", "republish"}
 
 // String returns the kind as a metric label.
 func (k LookupKind) String() string { return lookupKindNames[k] }
@@ -43,6 +48,9 @@ type Lookup struct {
 	// arguments but for the id and "want". Both zero: find_node for the target.
 	Method krpc.Method
 	Fill   func(*krpc.Message)
+	// Tokens has the lookup go on until k nodes have given a token, or k have given
+	// none.
+	Tokens bool
 	// Visit, if set, is called for every reply, with a copy to keep.
 	Visit func(from krpc.NodeInfo, r *krpc.Message)
 	// Done is called once, after all calls to Visit. Neither may block.
@@ -56,6 +64,7 @@ type Contact struct {
 	krpc.NodeInfo
 	Token []byte // to store at the node with; nil if it gave none
 	Hops  int    // from us: 1 for a contact of our own table
+	Rank  int    // nodes heard of that are closer to the target, and not known to be dead
 }
 
 // LookupResult is how a lookup ended.
@@ -63,6 +72,9 @@ type LookupResult struct {
 	// Closest are the up to k nodes closest to the target that replied, closest
 	// first.
 	Closest []Contact
+	// Willing are the up to k closest that gave a token, closest first: where to
+	// Store. Without one a node has no room (BEP 33), and the next takes its place.
+	Willing []Contact
 	Hops    int // to the closest node
 	Queries int // sent, repeated ones included
 	Replies int
@@ -106,7 +118,7 @@ func (n *Node) lookup(cfg Lookup) *traversal {
 		return t
 	}
 	n.table.lookedUp(cfg.Target, t.started, n.rng)
-	t.l.expecting = cfg.expect
+	t.l.expecting, t.l.tokens = cfg.expect, cfg.Tokens
 	for _, c := range n.publish().infos(cfg.Target, MaxK) {
 		t.l.add(c, 1)
 	}
@@ -237,12 +249,13 @@ func (t *traversal) finish(err error) {
 	t.over = true
 	n := t.n
 	n.lookups = slices.DeleteFunc(n.lookups, func(o *traversal) bool { return o == t })
-	res := LookupResult{Closest: t.l.closest(), Queries: t.l.queries, Replies: t.replies, Took: n.now().Sub(t.started), Err: err}
+	res := LookupResult{Closest: t.l.closest(), Willing: t.l.willing(), Queries: t.l.queries, Replies: t.replies, Took: n.now().Sub(t.started), Err: err}
 	if len(res.Closest) > 0 {
 		res.Hops = res.Closest[0].Hops
 	}
 	if err == nil {
 		n.counters.lookup(t.cfg.Kind, res)
+		n.gauge(&t.cfg, res.Closest)
 	}
 	if t.cfg.Done != nil {
 		n.later(func() { t.cfg.Done(res) })

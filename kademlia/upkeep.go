@@ -175,9 +175,12 @@ func (n *Node) pingStranger(s newcomer) {
 
 // welcomed takes note of a new contact. The first one ends our loneliness: it has
 // to be pinged in time, and it may know others. With k of them we have joined.
-func (n *Node) welcomed() {
+func (n *Node) welcomed(c krpc.NodeInfo) {
 	if !n.started || n.closed {
 		return
+	}
+	if n.onContact != nil {
+		n.later(func() { n.onContact(c) })
 	}
 	switch size := n.table.size(); {
 	case size == 1:

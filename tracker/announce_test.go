@@ -161,20 +161,6 @@ func TestNodeThatGivesNoOtherTokenHasRefused(t *testing.T) {
 	}
 }
 
-func TestOfManyHoldersTheClosestAreAsked(t *testing.T) {
-	s, ih := newStubs(t, 12, nil), hashOf(1)
-	a := s.m.newAnnounce(ih, AnnounceOptions{Port: 4001}, func(AnnounceResult) {})
-	for _, stub := range s.list {
-		a.holders[0] = append(a.holders[0], kademlia.Contact{NodeInfo: stub.NodeInfo, Token: []byte("token")})
-	}
-	a.storeAt(0)
-	s.w.clock.Run(time.Second)
-	slices.SortFunc(s.list, func(a, b *stub) int { return krpc.CompareDistance(a.ID, b.ID, ih) })
-	if got := s.asked(krpc.MethodAnnouncePeer, ih); !slices.Equal(got, s.list[:8]) {
-		t.Errorf("asked %d nodes, want the 8 closest of 12", len(got))
-	}
-}
-
 func TestRefusalsAreReported(t *testing.T) {
 	s := newStubs(t, 3, nil)
 	answers := map[*stub]int64{s.list[0]: krpc.CodeProtocol, s.list[1]: krpc.CodeServer}

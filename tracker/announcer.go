@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kadnode/kadnode/kademlia"
 	"github.com/kadnode/kadnode/krpc"
 )
 
@@ -187,7 +188,7 @@ func (a *announcer) setTimer(d time.Duration) {
 
 // run is the timer: it begins the announces that are due.
 func (a *announcer) run() {
-	joined := a.t.joined()
+	joined := kademlia.AnyJoined(a.t.nodes)
 	due, lag := a.take(joined)
 	if len(due) > 0 {
 		a.report(lag)

@@ -3,7 +3,6 @@ package tracker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"net/netip"
 	"sync"
@@ -22,7 +21,7 @@ var ErrNotStored = errors.New("tracker: announce: no node has stored the peer")
 // be as slow as it likes.
 func (t *Tracker) GetPeers(ctx context.Context, ih krpc.ID) iter.Seq2[netip.AddrPort, error] {
 	return func(yield func(netip.AddrPort, error) bool) {
-		if err := t.awaitJoined(ctx); err != nil {
+		if err := kademlia.AwaitJoined(ctx, t.nodes); err != nil {
 			yield(netip.AddrPort{}, err)
 			return
 		}
@@ -101,24 +100,6 @@ func lookupError(lookups []kademlia.LookupResult) error {
 	return lookups[0].Err
 }
 
-// awaitJoined waits until a node has joined the DHT. The error is ctx's, and
-// kademlia.ErrNotJoined if that ended before.
-func (t *Tracker) awaitJoined(ctx context.Context) error {
-	if err := ctx.Err(); err != nil || t.joined() {
-		return err
-	}
-	joined := make(chan struct{}, len(t.nodes))
-	for _, n := range t.nodes {
-		defer n.WhenJoined(func() { joined <- struct{}{} })()
-	}
-	select {
-	case <-joined:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", kademlia.ErrNotJoined, ctx.Err())
-	}
-}
-
 // Announce announces this host as a peer of ih, as AnnouncePeer does, once a node
 // has joined the DHT, and waits for the outcome. The error is nil if at least one node has stored it, and else
 // ErrNoPort, ctx's, kademlia's or ErrNotStored. The result tells of the nodes that
@@ -127,7 +108,7 @@ func (t *Tracker) Announce(ctx context.Context, ih krpc.ID, o AnnounceOptions) (
 	if err := o.validate(); err != nil {
 		return AnnounceResult{}, err
 	}
-	if err := t.awaitJoined(ctx); err != nil {
+	if err := kademlia.AwaitJoined(ctx, t.nodes); err != nil {
 		return AnnounceResult{}, err
 	}
 	done := make(chan AnnounceResult, 1)

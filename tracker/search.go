@@ -87,6 +87,7 @@ func (s *search) lookup(i int, n *kademlia.Node) kademlia.Lookup {
 		Kind:   s.kind,
 		Method: krpc.MethodGetPeers,
 		Fill:   func(m *krpc.Message) { m.HasInfoHash, m.InfoHash = true, s.ih },
+		Tokens: s.kind == kademlia.LookupAnnounce,
 		Visit: func(from krpc.NodeInfo, r *krpc.Message) {
 			s.events.do(func() {
 				s.addPeers(n, r)

@@ -145,13 +145,3 @@ func (t *Tracker) Stats() Stats {
 	t.announcer.addTo(&s)
 	return s
 }
-
-// joined tells whether any node has found others to announce to.
-func (t *Tracker) joined() bool {
-	for _, n := range t.nodes {
-		if n.Joined() {
-			return true
-		}
-	}
-	return false
-}

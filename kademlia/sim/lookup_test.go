@@ -49,6 +49,9 @@ func TestLookupsEndAtTheClosestNodes(t *testing.T) {
 		w := build(t, Config{Nodes: n})
 		r := measure(t, w, lookups, .99)
 		hops = append(hops, r.Hops)
+		if n >= 1000 {
+			checkSizeFromLookups(t, w)
+		}
 		t.Logf("c = hops / log2(N) = %.3f", r.Hops/math.Log2(float64(n)))
 
 		w.KillShare(.3)

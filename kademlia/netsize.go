@@ -1,0 +1,58 @@
+package kademlia
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// sizeWindow is how many lookups the estimate of the network's size rests on in the
+// long run. The error is then some 2 %, and a few hours of upkeep fill it.
+const sizeWindow = 256
+
+// netSize estimates how many nodes there are, us excluded, from how close the
+// closest to random targets are.
+//
+// Ids are uniform, so of N nodes the k-th closest to a random target is at a
+// distance x, as a share of the keyspace, of the k-th of N uniform order statistics:
+// N·x has the gamma distribution of shape k. The closer ones tell no more. Over L
+// lookups the most likely N is L·k / Σx, and (L·k-1) / Σx is without bias. Both sums
+// are decayed, so that the estimate follows the network. It is not safe for
+// concurrent use.
+type netSize struct {
+	lookups  float64 // L
+	distance float64 // Σx
+}
+
+// add takes in the distance of the k-th closest, as a share of the keyspace.
+func (s *netSize) add(x float64) {
+	const keep = 1 - 1./sizeWindow
+	s.lookups = s.lookups*keep + 1
+	s.distance = s.distance*keep + x
+}
+
+// nodes returns the estimate for lookups that end at k nodes; 0: not known yet.
+func (s *netSize) nodes(k int) float64 {
+	if s.distance == 0 {
+		return 0
+	}
+	return (s.lookups*float64(k) - 1) / s.distance
+}
+
+// gauge lets a lookup that ran to its end tell the size of the network, if its target
+// was random: those of upkeep and find_node, but for our own id, which has the same
+// neighbours every time. Info-hashes come again and again, and some draw crowds of
+// nodes that watch or hide them, which nobody can place at a target not drawn yet.
+func (n *Node) gauge(l *Lookup, closest []Contact) {
+	random := l.Kind == LookupUpkeep || l.Kind == LookupFindNode
+	if !random || l.Target == n.table.self || len(closest) < n.cfg.K {
+		return
+	}
+	n.size.add(keyspaceShare(closest[n.cfg.K-1].ID.Distance(l.Target)))
+}
+
+// keyspaceShare returns distance d as a share of the keyspace.
+func keyspaceShare(d krpc.ID) float64 {
+	return math.Ldexp(float64(binary.BigEndian.Uint64(d[:8])), -64)
+}
