@@ -29,6 +29,8 @@ type Config struct {
 	// Setup, if set, is called for each node before it starts, to attach to it
 	// what runs on the DHT.
 	Setup func(*kademlia.Node)
+	// Teardown, if set, is called for each node that is killed.
+	Teardown func(*kademlia.Node)
 }
 
 // Host is one node of a world.
@@ -46,6 +48,7 @@ type World struct {
 	Rand  *rand.Rand
 	Hosts []*Host
 	cfg   Config
+	grown int // nodes that there have ever been
 }
 
 // New returns a world without nodes; Grow adds them.
@@ -93,11 +96,12 @@ func (w *World) GrowBehindNAT(kind simnet.NATKind) *Host {
 
 // place returns a host at the next address.
 func (w *World) place() *Host {
-	if i := len(w.Hosts); w.cfg.IPv6 {
+	i := w.grown
+	w.grown++
+	if w.cfg.IPv6 {
 		return &Host{Addr: simnet.Addr6(i)}
-	} else {
-		return &Host{Addr: simnet.Addr(i)}
 	}
+	return &Host{Addr: simnet.Addr(i)}
 }
 
 // deliver is the PacketFunc of a host, whose node comes after it.
@@ -110,7 +114,7 @@ func (w *World) start(h *Host) {
 	cfg := kademlia.NodeConfig{
 		Transport: h.Net,
 		Clock:     w.Clock,
-		Rand:      rand.New(rand.NewPCG(w.cfg.Seed, uint64(len(w.Hosts))+2)),
+		Rand:      rand.New(rand.NewPCG(w.cfg.Seed, uint64(w.grown)+1)),
 		K:         w.cfg.K,
 		Alpha:     w.cfg.Alpha,
 	}
@@ -150,6 +154,9 @@ func (w *World) RandomHost() *Host {
 func (w *World) Kill(h *Host) {
 	h.Down = true
 	h.Net.Close()
+	if w.cfg.Teardown != nil {
+		w.cfg.Teardown(h.Node)
+	}
 	h.Close()
 }
 
