@@ -215,7 +215,7 @@ func (t *table) admits(b *bucket, n krpc.NodeInfo) bool {
 
 // rivals tells whether only one of two addresses may have a place in a bucket.
 func rivals(a, b netip.Addr) bool {
-	return diverse(a) && diverse(b) && subnetOf(a) == subnetOf(b)
+	return subnetOf(a) == subnetOf(b) && diverse(a) && diverse(b)
 }
 
 // disowned takes note that somebody else answers at the contact n's address, or
@@ -322,12 +322,13 @@ func (t *table) remove(id krpc.ID) {
 // pings returns up to limit contacts that are due for a ping, and when the next
 // one will be.
 func (t *table) pings(now time.Time, limit int) (due []krpc.NodeInfo, next time.Time) {
-	first := t.at(now) + instant(questionableAge)
+	late := t.at(now)
+	first := late + instant(questionableAge)
 	for i := range t.buckets {
 		live := t.buckets[i].live
 		for j := range live {
 			at := live[j].pingDue()
-			if at <= t.at(now) && len(due) < limit {
+			if at <= late && len(due) < limit {
 				due = append(due, live[j].info())
 				continue
 			}
