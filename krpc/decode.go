@@ -1,10 +1,9 @@
 package krpc
 
 const (
-	maxTID      = 32  // bytes of "t"; longer ones are an attempt to be amplified
-	bloomLen    = 256 // bytes of "BFsd" and "BFpe" (BEP 33)
-	keyLen      = 32  // bytes of "k" (BEP 44)
-	sigLen      = 64  // bytes of "sig" (BEP 44)
+	maxTID      = 32 // bytes of "t"; longer ones are an attempt to be amplified
+	keyLen      = 32 // bytes of "k" (BEP 44)
+	sigLen      = 64 // bytes of "sig" (BEP 44)
 	anyLen      = -1
 	defaultCode = CodeGeneric // of an error that carries none
 )

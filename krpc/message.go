@@ -122,8 +122,8 @@ type Message struct {
 	// 6-byte peers, as early Mainline clients send it. It is never written.
 	PackedValues bool
 
-	BFsd []byte // BEP 33, 256 bytes: the seeds
-	BFpe []byte // BEP 33, 256 bytes: the downloaders
+	BFsd []byte // BEP 33, a Bloom: the seeds
+	BFpe []byte // BEP 33, a Bloom: the downloaders
 
 	HasSeq bool
 	HasCas bool
