@@ -8,18 +8,18 @@ import (
 )
 
 // sizeWindow is how many lookups the estimate of the network's size rests on in the
-// long run. The error is then some 2 %, and a few hours of upkeep fill it.
+// long run. A few hours of upkeep fill it; random targets then leave an error of some
+// 2 %.
 const sizeWindow = 256
 
 // netSize estimates how many nodes there are, us excluded, from how close the
 // closest to random targets are.
 //
-// Ids are uniform, so of N nodes the k-th closest to a random target is at a
-// distance x, as a share of the keyspace, of the k-th of N uniform order statistics:
-// N·x has the gamma distribution of shape k. The closer ones tell no more. Over L
-// lookups the most likely N is L·k / Σx, and (L·k-1) / Σx is without bias. Both sums
-// are decayed, so that the estimate follows the network. It is not safe for
-// concurrent use.
+// Ids are uniform, so the distance x to the k-th closest of N nodes, as a share of the
+// keyspace, is the k-th order statistic of N uniform numbers: N·x has the gamma
+// distribution of shape k, and where the closer ones are tells no more. Over L lookups
+// the most likely N is L·k / Σx, and (L·k-1) / Σx is without bias. Both sums are
+// decayed, so that the estimate follows the network. It is not safe for concurrent use.
 type netSize struct {
 	lookups  float64 // L
 	distance float64 // Σx

@@ -182,6 +182,9 @@ func (n *Node) Is6() bool { return n.v6 }
 // K returns the size of a lookup's result.
 func (n *Node) K() int { return n.cfg.K }
 
+// ReadOnly tells whether the node asks, but does not answer (BEP 43).
+func (n *Node) ReadOnly() bool { return n.cfg.ReadOnly }
+
 // Clock returns the node's clock.
 func (n *Node) Clock() krpc.Clock { return n.cfg.Clock }
 
