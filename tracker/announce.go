@@ -81,7 +81,7 @@ func (t *Tracker) newAnnounce(ih krpc.ID, o AnnounceOptions, onDone func(Announc
 // stop ends the announce early: the stores under way end with ErrStopped.
 func (a *announce) stop() {
 	a.search.stop()
-	a.events.do(func() {
+	a.events.Do(func() {
 		for _, stop := range a.stops {
 			stop()
 		}
@@ -115,7 +115,7 @@ func (a *announce) storeAt(i int) {
 		},
 		Lookup: a.lookup(i, n),
 		Done: func(res kademlia.StoreResult) {
-			a.events.do(func() {
+			a.events.Do(func() {
 				a.res.Add(res)
 				a.settle()
 			})

@@ -1,10 +1,7 @@
 package tracker
 
 import (
-	"bytes"
-	"log/slog"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
@@ -102,12 +99,21 @@ func TestNoTwoProgramsHaveTheSameSlots(t *testing.T) {
 		w.mustTrack(m, ih, AnnounceOptions{Port: 4001})
 	}
 	w.clock.Run(time.Minute)
-	due := map[time.Duration]int{}
-	for _, m := range w.members {
-		due[m.announcer.queue[0].due.Sub(w.clock.Now()).Truncate(3*time.Minute)]++
+	second := map[int]bool{} // the parts of the interval in which the second announces end
+	for part := range 6 {
+		before := make([]uint64, len(w.members))
+		for i, m := range w.members {
+			before[i] = m.Stats().Announces
+		}
+		w.clock.Run(3 * time.Minute)
+		for i, m := range w.members {
+			if before[i] == 1 && m.Stats().Announces > 1 {
+				second[part] = true
+			}
+		}
 	}
-	if len(due) < 3 {
-		t.Errorf("the next announces are due at %v", due)
+	if len(second) < 3 {
+		t.Errorf("all second announces are in the parts %v of six", second)
 	}
 }
 
@@ -127,8 +133,8 @@ func TestLookupsOfAnnouncesAreCapped(t *testing.T) {
 	}
 	w.clock.Run(time.Minute)
 	// By now the first of them have been due again.
-	if st := m.Stats(); st.Announces < 1000 || st.Announcing > 10 || st.AnnounceLag != 0 || m.announcer.lookups > st.Announcing {
-		t.Errorf("stats %+v, %d lookups", st, m.announcer.lookups)
+	if st := m.Stats(); st.Announces < 1000 || st.Announcing > 10 || st.AnnounceLag != 0 || m.announcer.Stats().Places > st.Announcing {
+		t.Errorf("stats %+v, %d lookups", st, m.announcer.Stats().Places)
 	}
 }
 
@@ -264,7 +270,7 @@ func TestUntrackStopsTheAnnounceUnderWay(t *testing.T) {
 		t.Fatalf("%d announces under way, want 1", n)
 	}
 	m.Untrack(ih)
-	if st := m.Stats(); st.Announcing != 0 || m.announcer.lookups != 0 {
+	if st := m.Stats(); st.Announcing != 0 || m.announcer.Stats().Places != 0 {
 		t.Errorf("stats %+v", st)
 	}
 	w.clock.Run(time.Hour)
@@ -292,43 +298,6 @@ func TestCloseEndsTheAnnouncer(t *testing.T) {
 	w.clock.Run(time.Hour)
 	if st := m.Stats(); st.Announces != 0 {
 		t.Errorf("%d announces by a closed tracker", st.Announces)
-	}
-}
-
-func TestLateAnnouncesAreLoggedOnce(t *testing.T) {
-	var log bytes.Buffer
-	w := newWorld(t, 1, Config{})
-	m := w.add(Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
-	for _, c := range []struct {
-		lag  time.Duration
-		says string // nothing if empty
-	}{
-		{time.Minute, ""}, {16 * time.Minute, "late"}, {20 * time.Minute, ""}, {14 * time.Minute, ""},
-		{16 * time.Minute, ""}, {time.Minute, "on time again"}, {10 * time.Minute, ""}, {16 * time.Minute, "late"},
-	} {
-		log.Reset()
-		m.announcer.report(c.lag)
-		if got := log.String(); !strings.Contains(got, c.says) || c.says == "" && got != "" {
-			t.Errorf("lag %v: logged %q, want %q", c.lag, got, c.says)
-		}
-	}
-}
-
-func TestSlotsAreSpreadEvenlyForAnyNumber(t *testing.T) {
-	w := newWorld(t, 1, Config{})
-	a := w.any().announcer
-	var minutes [15]int
-	for n := 1; n <= 3000; n++ {
-		s := a.newSlot()
-		if s < 0 || s >= a.interval {
-			t.Fatalf("slot %v", s)
-		}
-		minutes[s/time.Minute]++
-		for _, c := range minutes {
-			if want := n / 15; c < want-3 || c > want+4 {
-				t.Fatalf("%d of %d slots are in one minute", c, n)
-			}
-		}
 	}
 }
 

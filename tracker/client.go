@@ -71,7 +71,7 @@ func (q *peerQueue) push(p netip.AddrPort) {
 
 func (q *peerQueue) end(res PeersResult) {
 	q.mu.Lock()
-	q.ended, q.err = true, lookupError(res.Lookups)
+	q.ended, q.err = true, kademlia.LookupsFailed(res.Lookups)
 	q.mu.Unlock()
 	q.signal()
 }
@@ -88,16 +88,6 @@ func (q *peerQueue) take() (peers []netip.AddrPort, ended bool, err error) {
 	defer q.mu.Unlock()
 	peers, q.peers = q.peers, nil
 	return peers, q.ended, q.err
-}
-
-// lookupError returns why no lookup ran to its end; nil if one did.
-func lookupError(lookups []kademlia.LookupResult) error {
-	for _, l := range lookups {
-		if l.Err == nil {
-			return nil
-		}
-	}
-	return lookups[0].Err
 }
 
 // Announce announces this host as a peer of ih, as AnnouncePeer does, once a node
@@ -124,7 +114,7 @@ func (t *Tracker) Announce(ctx context.Context, ih krpc.ID, o AnnounceOptions) (
 	case ctx.Err() != nil:
 		return res, ctx.Err()
 	}
-	if err := lookupError(res.Lookups); err != nil {
+	if err := kademlia.LookupsFailed(res.Lookups); err != nil {
 		return res, err
 	}
 	return res, ErrNotStored

@@ -237,8 +237,8 @@ func TestTrackInManyGoroutines(t *testing.T) {
 		}
 		all.Wait()
 		time.Sleep(time.Minute)
-		if st := tr.Stats(); st.Announcing != 0 || st.Tracked != 66 || tr.announcer.lookups != 0 {
-			t.Errorf("stats %+v, %d lookups", st, tr.announcer.lookups)
+		if st := tr.Stats(); st.Announcing != 0 || st.Tracked != 66 || tr.announcer.Stats().Places != 0 {
+			t.Errorf("stats %+v, %d lookups", st, tr.announcer.Stats().Places)
 		}
 	})
 }

@@ -25,8 +25,8 @@ var (
 )
 
 // serveGetPeers answers get_peers: with the closest nodes, always (BEP 32), with
-// as many random peers of the node's family as fit, and with a token if an
-// announce would be accepted.
+// as many random peers of the node's family as fit, with a token if an announce
+// would be accepted, and with the swarm's filters if they are asked for.
 func (t *Tracker) serveGetPeers(n *kademlia.Node, rq *krpc.Request) error {
 	q := &rq.Query
 	n.AddNodes(rq, q.InfoHash)
@@ -34,6 +34,9 @@ func (t *Tracker) serveGetPeers(n *kademlia.Node, rq *krpc.Request) error {
 		rq.Reply.Token = n.AppendToken(rq.Scratch(kademlia.TokenLen), rq.From.Addr(), q.InfoHash)
 	} else {
 		t.counters.tokensWithheld.Add(1)
+	}
+	if q.Scrape {
+		t.addFilters(n, rq)
 	}
 	t.addValues(n, rq)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/kademlia/serial"
 	"github.com/kadnode/kadnode/krpc"
 )
 
@@ -43,7 +44,7 @@ type search struct {
 	onReply func(node int, from krpc.NodeInfo, r *krpc.Message) // nil: nothing more is done
 	onEnd   func(node int)                                      // the lookup of a node has ended
 
-	events  serial
+	events  serial.Calls
 	peers   map[netip.AddrPort]struct{}
 	stops   []func()
 	results []kademlia.LookupResult // by node
@@ -51,7 +52,7 @@ type search struct {
 }
 
 // start begins the search; after a stop it ends at once.
-func (s *search) start() { s.events.do(s.begin) }
+func (s *search) start() { s.events.Do(s.begin) }
 
 func (s *search) begin() {
 	s.peers = make(map[netip.AddrPort]struct{})
@@ -69,7 +70,7 @@ func (s *search) begin() {
 
 // stop ends the search early. It may be called at any time, and more than once.
 func (s *search) stop() {
-	s.events.do(func() {
+	s.events.Do(func() {
 		s.stopped = true
 		s.halt()
 	})
@@ -86,10 +87,12 @@ func (s *search) lookup(i int, n *kademlia.Node) kademlia.Lookup {
 		Target: s.ih,
 		Kind:   s.kind,
 		Method: krpc.MethodGetPeers,
-		Fill:   func(m *krpc.Message) { m.HasInfoHash, m.InfoHash = true, s.ih },
+		Fill: func(m *krpc.Message) {
+			m.HasInfoHash, m.InfoHash, m.Scrape = true, s.ih, s.kind == kademlia.LookupScrape
+		},
 		Tokens: s.kind == kademlia.LookupAnnounce,
 		Visit: func(from krpc.NodeInfo, r *krpc.Message) {
-			s.events.do(func() {
+			s.events.Do(func() {
 				s.addPeers(n, r)
 				if s.onReply != nil {
 					s.onReply(i, from, r)
@@ -97,7 +100,7 @@ func (s *search) lookup(i int, n *kademlia.Node) kademlia.Lookup {
 			})
 		},
 		Done: func(res kademlia.LookupResult) {
-			s.events.do(func() {
+			s.events.Do(func() {
 				s.results[i] = res
 				s.onEnd(i)
 			})

@@ -26,6 +26,9 @@ type shard struct {
 	swarms []*swarm // the same ones in no order, to walk them piecemeal
 	rng    rand.PCG
 	marks  []uint64 // sample's scratch
+	// filters are kept for scrapes, ordered by when they were made; nil until
+	// there are some.
+	filters *simplelru.LRU[krpc.ID, *filters]
 
 	bytes  int // charged for swarms and arrays, at most limits.bytes
 	peers  [families]int
@@ -35,7 +38,7 @@ type shard struct {
 
 // counts are the events that a shard counts.
 type counts struct {
-	refusedFull, refusedSubnet, replaced, evicted, expired uint64
+	refusedFull, refusedSubnet, replaced, evicted, expired, scrapesRefused uint64
 }
 
 func (sh *shard) announce(ih *krpc.ID, p *peerKey, seed bool, t uint32) error {
@@ -194,8 +197,9 @@ func (sh *shard) remove(sw *swarm) {
 	sh.swarms[end] = nil
 	sh.swarms = sh.swarms[:end]
 	sh.lru.Remove(sw.id)
+	sh.forgetFilters(&sw.id)
 	if end == 0 {
-		sh.lru, sh.swarms = nil, nil
+		sh.lru, sh.swarms, sh.filters = nil, nil, nil
 	}
 }
 

@@ -8,20 +8,26 @@ type SwarmsStats struct {
 	Peers6, Seeds6    int
 	Bytes, MaxBytes   int64 // charged for all of it
 
+	// Filters are kept for scrapes of larger swarms: see Scrape.
+	Filters, MaxFilters int
+
 	// Announces refused and tokens withheld, by reason.
 	RefusedFull, RefusedSubnet uint64
 
 	Replaced uint64 // peers whose place another one took
 	Evicted  uint64 // info-hashes that went while they still had peers
 	Expired  uint64 // peers forgotten
+
+	ScrapesRefused uint64 // for want of room for one more swarm's filters
 }
 
 // Stats returns the current figures. It takes the lock of one shard after the
 // other for a moment, so sums may be off by what happens meanwhile.
 func (s *Swarms) Stats() SwarmsStats {
 	st := SwarmsStats{
-		MaxHashes: s.limits.hashes * len(s.shards),
-		MaxBytes:  int64(s.limits.bytes) * int64(len(s.shards)),
+		MaxHashes:  s.limits.hashes * len(s.shards),
+		MaxBytes:   int64(s.limits.bytes) * int64(len(s.shards)),
+		MaxFilters: maxFilters * len(s.shards),
 	}
 	for i := range s.shards {
 		s.shards[i].addTo(&st)
@@ -43,4 +49,8 @@ func (sh *shard) addTo(st *SwarmsStats) {
 	st.Replaced += sh.counts.replaced
 	st.Evicted += sh.counts.evicted
 	st.Expired += sh.counts.expired
+	st.ScrapesRefused += sh.counts.scrapesRefused
+	if sh.filters != nil {
+		st.Filters += sh.filters.Len()
+	}
 }

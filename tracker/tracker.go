@@ -23,6 +23,9 @@ type Config struct {
 	// AnnounceInterval is the time between two announces of a tracked info-hash.
 	// Most nodes forget a peer after 30 to 45 minutes. 0: 15 minutes.
 	AnnounceInterval time.Duration
+	// SampleInterval is for how long a full sample of the info-hashes is served
+	// before there is another one (BEP 51). 0: 6 hours, which is also the most.
+	SampleInterval time.Duration
 
 	Log *slog.Logger // nil: slog.Default()
 }
@@ -35,6 +38,8 @@ func (c Config) withDefaults() Config {
 	}
 	setDefault(&c.MaxTracked, 100_000)
 	setDefault(&c.AnnounceInterval, 15*time.Minute)
+	setDefault(&c.SampleInterval, maxSampleInterval)
+	c.SampleInterval = min(c.SampleInterval, maxSampleInterval)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -49,6 +54,7 @@ type Tracker struct {
 	clock     krpc.Clock
 	swarms    *Swarms
 	announcer *announcer
+	sampler   hashSampler
 	counters  counters
 
 	mu      sync.Mutex // guards what follows
@@ -60,20 +66,23 @@ type Tracker struct {
 type counters struct {
 	announces, announcesFailed       atomic.Uint64
 	tokensWithheld, announcesRefused atomic.Uint64
+	scrapes                          atomic.Uint64
 }
 
-// New returns a tracker that answers get_peers and announce_peer at each of
-// nodes, of which there is at least one, and which share a clock. It must be
-// called before they start.
+// New returns a tracker that answers get_peers, announce_peer and
+// sample_infohashes at each of nodes, of which there is at least one, and which
+// share a clock. It must be called before they start.
 func New(nodes []*kademlia.Node, cfg Config) *Tracker {
 	cfg = cfg.withDefaults()
 	t := &Tracker{nodes: nodes, clock: nodes[0].Clock()}
 	now := t.clock.Now()
 	t.swarms = NewSwarms(cfg.Swarms, now)
-	t.announcer = newAnnouncer(t, cfg, now)
+	t.announcer = newAnnouncer(t, cfg)
+	t.sampler.init(t.swarms, cfg.SampleInterval, cfg.Swarms.Rand, now)
 	for _, n := range nodes {
 		n.Handle(krpc.MethodGetPeers, t.serveGetPeers)
 		n.Handle(krpc.MethodAnnouncePeer, t.serveAnnouncePeer)
+		n.Handle(krpc.MethodSampleInfohashes, t.serveSampleInfohashes)
 	}
 	return t
 }
@@ -88,7 +97,7 @@ func (t *Tracker) Start() {
 	}
 	t.started = true
 	t.expiry = t.clock.AfterFunc(0, t.expire)
-	t.announcer.start()
+	t.announcer.Start()
 }
 
 // expire is the timer that gives back the memory of expired peers.
@@ -113,7 +122,7 @@ func (t *Tracker) Close() {
 		t.expiry.Stop()
 	}
 	t.mu.Unlock()
-	t.announcer.close()
+	t.announcer.Close()
 }
 
 // Stats is a snapshot of a Tracker.
@@ -131,17 +140,27 @@ type Stats struct {
 
 	TokensWithheld   uint64 // get_peers answered without a token
 	AnnouncesRefused uint64 // announce_peer with a good token, but no room
+	Scrapes          uint64 // get_peers answered with filters (BEP 33)
+
+	SampledHashes  int    // info-hashes in the sample that is served (BEP 51)
+	SamplesServed  uint64 // info-hashes handed out in samples
+	SampleRenewals uint64
 }
 
 // Stats returns a snapshot of the counters and gauges.
 func (t *Tracker) Stats() Stats {
 	s := Stats{
 		Swarms:           t.swarms.Stats(),
-		Announces:        t.counters.announces.Load(),
 		AnnouncesFailed:  t.counters.announcesFailed.Load(),
 		TokensWithheld:   t.counters.tokensWithheld.Load(),
 		AnnouncesRefused: t.counters.announcesRefused.Load(),
+		SampledHashes:    len(t.sampler.current.Load().hashes) / krpc.IDLen,
+		SamplesServed:    t.sampler.served.Load(),
+		SampleRenewals:   t.sampler.renewals.Load(),
+		Scrapes:          t.counters.scrapes.Load(),
 	}
-	t.announcer.addTo(&s)
+	s.Announces = t.counters.announces.Load() // at last: never less than failed
+	a := t.announcer.Stats()
+	s.Tracked, s.MaxTracked, s.Announcing, s.AnnounceLag = a.Jobs, a.Max, a.Running, a.Lag
 	return s
 }

@@ -1,4 +1,4 @@
-package tracker
+package serial
 
 import (
 	"slices"
@@ -7,14 +7,14 @@ import (
 )
 
 func TestCallsFromACallComeAfterIt(t *testing.T) {
-	var s serial
+	var c Calls
 	var got []int
-	s.do(func() {
-		s.do(func() {
-			s.do(func() { got = append(got, 4) })
+	c.Do(func() {
+		c.Do(func() {
+			c.Do(func() { got = append(got, 4) })
 			got = append(got, 2)
 		})
-		s.do(func() { got = append(got, 3) })
+		c.Do(func() { got = append(got, 3) })
 		got = append(got, 1)
 	})
 	if !slices.Equal(got, []int{1, 2, 3, 4}) {
@@ -23,13 +23,13 @@ func TestCallsFromACallComeAfterIt(t *testing.T) {
 }
 
 func TestCallsDoNotOverlap(t *testing.T) {
-	var s serial
+	var c Calls
 	var callers sync.WaitGroup
-	calls := 0 // guarded by nothing but s
+	calls := 0 // guarded by nothing but c
 	for range 4 {
 		callers.Go(func() {
 			for range 1000 {
-				s.do(func() { calls++ })
+				c.Do(func() { calls++ })
 			}
 		})
 	}

@@ -1,0 +1,281 @@
+package schedule
+
+import (
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// ErrTooMany refuses a job beyond Config.Max, and ErrClosed one after Close.
+var (
+	ErrTooMany = errors.New("schedule: add: too many jobs")
+	ErrClosed  = errors.New("schedule: add: closed")
+)
+
+const (
+	// retryWait is the wait after a run that failed. It doubles with each more, up
+	// to the interval.
+	retryWait = time.Minute
+	// readyPoll is how often to ask Config.Ready, if it said no when a job was due.
+	readyPoll = 5 * time.Second
+	// slotJitter is by which part of the interval a run is later than its slot, at
+	// most.
+	slotJitter = 16
+)
+
+// Config configures a Periodic. Every field is needed.
+type Config[J any] struct {
+	Clock    krpc.Clock
+	Rand     *rand.Rand    // the Periodic's own from then on
+	Interval time.Duration // from one run of a job to the next
+	Max      int           // jobs
+	Parallel int           // runs at a time, but for those that have called Turn.Free
+
+	// Ready tells whether runs may begin. It is asked when a job is due.
+	Ready func() bool
+	// Run begins a run, which ends by a method of t. stop is to end it early; it may
+	// be called at any time, also after the end. Neither may block.
+	Run func(t *Turn[J]) (stop func())
+	// Replaces tells whether a job takes the place of the old one with its key. If not,
+	// the old one stays, and Add returns the error, which may be nil. It is called
+	// under the lock, and may do no more than compare.
+	Replaces func(job, old J) (bool, error)
+
+	Log  *slog.Logger
+	Name string // of the runs, for the log: "announces"
+}
+
+// Periodic runs jobs, each once an interval. The key of a job tells it from the
+// others. Safe for concurrent use.
+type Periodic[J any] struct {
+	cfg   Config[J]
+	epoch time.Time // when some interval in the past began
+
+	mu      sync.Mutex // guards what follows, and cfg.Rand
+	byKey   map[krpc.ID]*entry[J]
+	queue   Queue[*entry[J]] // those without a run under way
+	slots   uint32           // given out
+	running int              // runs under way
+	places  int              // taken by those that have not called Free
+	timer   krpc.Timer
+	started bool
+	closed  bool
+	late    bool // as the log says
+}
+
+// entry is a job. The lock of its Periodic guards it.
+type entry[J any] struct {
+	key      krpc.ID
+	job      J
+	slot     time.Duration // when in each interval
+	failures int           // in a row
+	turn     *Turn[J]      // under way, or nil
+	due      Due[*entry[J]]
+}
+
+// New returns a Periodic without jobs.
+func New[J any](cfg Config[J]) *Periodic[J] {
+	p := &Periodic[J]{cfg: cfg, byKey: make(map[krpc.ID]*entry[J])}
+	// Programs that were started together must not have the same slots.
+	p.epoch = cfg.Clock.Now().Add(-cfg.Interval - p.random(cfg.Interval-1))
+	return p
+}
+
+// Start begins to run jobs. To start again does nothing.
+func (p *Periodic[J]) Start() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.started = true
+	p.arm(p.cfg.Clock.Now())
+}
+
+// Close stops the runs under way, and no more begin. To close again does nothing.
+func (p *Periodic[J]) Close() {
+	p.mu.Lock()
+	p.closed = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	var turns []*Turn[J]
+	for _, e := range p.byKey {
+		if e.turn != nil {
+			turns = append(turns, e.turn)
+		}
+	}
+	p.mu.Unlock()
+	slices.SortFunc(turns, func(a, b *Turn[J]) int { return a.Key.Compare(b.Key) }) // simulations repeat
+	for _, t := range turns {
+		t.halt()
+	}
+}
+
+// Add has job run now, and again at every interval until Remove. The run under way of
+// the job that it replaces is stopped. The error is nil, ErrTooMany, ErrClosed or what
+// Config.Replaces says.
+func (p *Periodic[J]) Add(key krpc.ID, job J) error {
+	replaced, err := p.add(key, job)
+	replaced.halt()
+	return err
+}
+
+// add adds a job. It returns the turn that this makes obsolete, or nil.
+func (p *Periodic[J]) add(key krpc.ID, job J) (replaced *Turn[J], err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := p.byKey[key]
+	switch {
+	case p.closed:
+		return nil, ErrClosed
+	case old == nil && len(p.byKey) >= p.cfg.Max:
+		return nil, ErrTooMany
+	case old != nil:
+		if replaces, err := p.cfg.Replaces(job, old.job); !replaces {
+			return nil, err
+		}
+		replaced = p.remove(old)
+	}
+	now := p.cfg.Clock.Now()
+	e := &entry[J]{key: key, job: job, slot: p.newSlot()}
+	e.due = Due[*entry[J]]{At: now, Of: e}
+	p.byKey[key] = e
+	p.queue.Push(&e.due)
+	p.arm(now)
+	return replaced, nil
+}
+
+// Remove ends what Add began, and stops the job's run under way.
+func (p *Periodic[J]) Remove(key krpc.ID) {
+	p.mu.Lock()
+	var turn *Turn[J]
+	if e := p.byKey[key]; e != nil {
+		turn = p.remove(e)
+	}
+	p.mu.Unlock()
+	turn.halt()
+}
+
+// remove forgets e, and returns its turn, which may be nil.
+func (p *Periodic[J]) remove(e *entry[J]) *Turn[J] {
+	delete(p.byKey, e.key)
+	if e.turn == nil {
+		p.queue.Remove(&e.due)
+	}
+	return e.turn
+}
+
+// newSlot returns a slot far from those given out lately: multiples of the golden
+// ratio are spread evenly however many there will be (Fibonacci hashing).
+func (p *Periodic[J]) newSlot() time.Duration {
+	part := p.slots * 0x9E3779B9
+	p.slots++
+	return time.Duration(float64(p.cfg.Interval) * float64(part) / (1 << 32))
+}
+
+// arm sets the timer to the next run, if another may begin.
+func (p *Periodic[J]) arm(now time.Time) {
+	if p.started && !p.closed && len(p.queue) > 0 && p.places < p.cfg.Parallel {
+		p.setTimer(max(0, p.queue[0].At.Sub(now)))
+	}
+}
+
+func (p *Periodic[J]) setTimer(d time.Duration) {
+	if p.timer == nil {
+		p.timer = p.cfg.Clock.AfterFunc(d, p.run)
+		return
+	}
+	p.timer.Reset(d)
+}
+
+// run is the timer: it begins the runs that are due.
+func (p *Periodic[J]) run() {
+	due, lag := p.take(p.cfg.Ready())
+	if len(due) > 0 {
+		p.report(lag)
+	}
+	for _, t := range due {
+		t.start()
+	}
+}
+
+// take returns the turns to start, and for how long the first has been due.
+func (p *Periodic[J]) take(ready bool) (due []*Turn[J], lag time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, 0
+	}
+	if !ready {
+		p.setTimer(readyPoll)
+		return nil, 0
+	}
+	now := p.cfg.Clock.Now()
+	for len(p.queue) > 0 && p.places < p.cfg.Parallel && !p.queue[0].At.After(now) {
+		e := p.queue[0].Of
+		p.queue.Remove(&e.due)
+		lag = max(lag, now.Sub(e.due.At))
+		e.turn = &Turn[J]{Key: e.key, Job: e.job, p: p, e: e}
+		p.running++
+		p.places++
+		due = append(due, e.turn)
+	}
+	p.arm(now)
+	return due, lag
+}
+
+// wait returns how long after now to run e again.
+func (p *Periodic[J]) wait(e *entry[J], ok bool, now time.Time) time.Duration {
+	if !ok {
+		wait := min(retryWait<<min(e.failures, 16), p.cfg.Interval)
+		e.failures++
+		return wait*3/4 + p.random(wait/2)
+	}
+	e.failures = 0
+	sinceSlot := (now.Sub(p.epoch) - e.slot) % p.cfg.Interval
+	return p.cfg.Interval - sinceSlot + p.random(p.cfg.Interval/slotJitter)
+}
+
+// random returns a duration from 0 to limit.
+func (p *Periodic[J]) random(limit time.Duration) time.Duration {
+	return time.Duration(p.cfg.Rand.Int64N(int64(limit) + 1))
+}
+
+// report logs that runs have become late, by an interval, and that they are no
+// longer, not by half of one.
+func (p *Periodic[J]) report(lag time.Duration) {
+	p.mu.Lock()
+	jobs, late := len(p.byKey), lag > p.cfg.Interval || p.late && lag > p.cfg.Interval/2
+	changed := late != p.late
+	p.late = late
+	p.mu.Unlock()
+	switch {
+	case changed && late:
+		p.cfg.Log.Warn(p.cfg.Name+" are late: too many for the interval or the send rate", "scheduled", jobs, "lag", lag)
+	case changed:
+		p.cfg.Log.Info(p.cfg.Name+" are on time again", "scheduled", jobs)
+	}
+}
+
+// Stats is a snapshot of a Periodic.
+type Stats struct {
+	Jobs, Max int
+	Running   int           // jobs whose run is under way
+	Places    int           // of these, that have not called Turn.Free
+	Lag       time.Duration // for how long the job that is due longest has waited
+}
+
+// Stats returns a snapshot of the gauges.
+func (p *Periodic[J]) Stats() Stats {
+	now := p.cfg.Clock.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Stats{Jobs: len(p.byKey), Max: p.cfg.Max, Running: p.running, Places: p.places}
+	if len(p.queue) > 0 {
+		s.Lag = max(0, now.Sub(p.queue[0].At))
+	}
+	return s
+}

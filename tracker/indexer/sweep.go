@@ -1,0 +1,281 @@
+package indexer
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/krpc"
+)
+
+const (
+	// maxTries is how often a node is asked that does not answer.
+	maxTries = 2
+	// patience is how long the last nodes asked in a zone are waited for, in case they
+	// name more of it. Nine in ten answer within a second; most others are dead, and
+	// all would be waited for the hard timeout. What comes late still counts.
+	patience = 2 * time.Second
+	// maxFromReply bounds the nodes taken from one reply: the largest lists that
+	// honest nodes send have 20. maxSamples is what the largest datagrams hold.
+	maxFromReply = 20
+	maxSamples   = krpc.MaxDatagram / krpc.IDLen
+
+	// After a lookup that nobody answers, the next one waits for outagePause, and
+	// after maxLonely of them there is none.
+	outagePause = time.Minute
+	maxLonely   = 5
+	// maxNetwork bounds the first estimate of the number of nodes, which a liar may
+	// have a hand in: several times as many as were ever counted.
+	maxNetwork = 1 << 27
+)
+
+// step does what is to be done now.
+func (ix *Indexer) step() {
+	for !ix.over && ix.zone != nil {
+		now := ix.clock.Now()
+		switch {
+		case len(ix.queue) == 0:
+			if !ix.leave(now) {
+				return
+			}
+		case len(ix.asked) >= ix.bounds.asked:
+			return
+		default:
+			if wait, ok := ix.pacer.TryReserve(now, 0); !ok {
+				ix.wakeIn(wait)
+				return
+			}
+			nd := ix.queue[0]
+			ix.queue = ix.queue[1:]
+			ix.ask(nd, now)
+		}
+	}
+}
+
+// ask asks nd for its sample, and for nodes where the zone needs them.
+func (ix *Indexer) ask(nd *node, now time.Time) {
+	nd.tries++
+	ix.asked[nd] = struct{}{}
+	ix.lastAsked = now
+	ix.totals.queries++
+	target := ix.zone.target(nd.ID, ix.cfg.Rand)
+	ix.later(func() {
+		ix.node.Query(nd.NodeInfo, krpc.MethodSampleInfohashes,
+			func(m *krpc.Message) { m.HasTarget, m.Target = true, target },
+			func(r *krpc.Message, _ time.Duration, err error) { ix.answered(nd, r, err) })
+	})
+}
+
+// answered takes note of what became of the query to nd.
+func (ix *Indexer) answered(nd *node, r *krpc.Message, err error) {
+	ix.mu.Lock()
+	defer ix.unlock()
+	if ix.over {
+		return
+	}
+	delete(ix.asked, nd)
+	switch {
+	case err == krpc.ErrClosed:
+		ix.finish(err)
+	case err == krpc.ErrBusy: // it was not sent
+		nd.tries--
+		ix.totals.queries--
+		ix.queue = append(ix.queue, nd)
+	case err == krpc.ErrTimeout && nd.tries < maxTries:
+		ix.queue = append(ix.queue, nd)
+	default:
+		ix.visited(nd, r, err)
+	}
+	ix.step()
+}
+
+// visited takes note that nd is not asked again.
+func (ix *Indexer) visited(nd *node, r *krpc.Message, err error) {
+	var refusal *krpc.Error
+	nd.answered = err == nil || errors.As(err, &refusal)
+	nd.until = ix.clock.Now().Add(MaxInterval)
+	ix.totals.visited++
+	here := ix.zone.contains(nd.ID)
+	if here {
+		ix.zone.visited++
+	}
+	if !nd.answered {
+		return
+	}
+	ix.totals.answered++
+	if here {
+		ix.zone.answered++
+	} else {
+		ix.totals.behind++ // of a zone that was left while it was asked
+	}
+	if err == nil {
+		ix.takeSamples(nd, r)
+		ix.takeNodes(r)
+	}
+}
+
+// takeSamples takes in the info-hashes of a reply. A node that knows of no BEP 51 may
+// have answered the query as if it were find_node.
+func (ix *Indexer) takeSamples(nd *node, r *krpc.Message) {
+	if r.Samples == nil {
+		return
+	}
+	interval := min(max(r.Interval, 0), int64(MaxInterval/time.Second))
+	nd.until = ix.clock.Now().Add(time.Duration(interval) * time.Second)
+	var fresh []krpc.ID
+	n := min(len(r.Samples)/krpc.IDLen, maxSamples)
+	for b := range slices.Chunk(r.Samples[:n*krpc.IDLen], krpc.IDLen) {
+		if ih := krpc.ID(b); ix.seen.add(ih) {
+			fresh = append(fresh, ih)
+		}
+	}
+	t := &ix.totals
+	t.supporting++
+	t.samples += int64(n)
+	t.hashes += int64(len(fresh))
+	t.stored += min(max(r.Num, int64(n)), maxStored)
+	if f := ix.cfg.OnSample; f != nil && len(fresh) > 0 {
+		ix.later(func() {
+			for _, ih := range fresh {
+				f(ih)
+			}
+		})
+	}
+}
+
+func (ix *Indexer) takeNodes(r *krpc.Message) {
+	taken := 0
+	for n := range r.EachNode {
+		if taken++; taken > maxFromReply {
+			return
+		}
+		ix.found(n)
+	}
+}
+
+// found takes note of a node: to be asked now, or in a later zone. What is found behind
+// the zone is too late.
+func (ix *Indexer) found(n krpc.NodeInfo) {
+	switch {
+	case n.Addr.Addr().Is6() != ix.node.Is6() || n.ID == ix.node.ID() || !ix.node.Usable(n.Addr):
+	case ix.zone.contains(n.ID):
+		switch nd, room := ix.zone.add(n); {
+		case nd != nil:
+			ix.queue = append(ix.queue, nd)
+		case !room:
+			ix.totals.dropped++
+		}
+	case ix.zone.isBefore(n.ID):
+		ix.seeds.add(n)
+	}
+}
+
+// leave goes on to the next zone, if nobody in this one is left to hope for. It reports
+// false if there is something to wait for.
+func (ix *Indexer) leave(now time.Time) bool {
+	z := ix.zone
+	next, more := z.next()
+	switch wait := ix.lastAsked.Add(patience).Sub(now); {
+	case ix.lookingUp:
+		return false
+	case len(ix.asked) > 0 && !more:
+		return false
+	case len(ix.asked) > 0 && wait > 0:
+		ix.wakeIn(wait)
+		return false
+	case !z.lookedUp && float64(z.answered) < z.expected/2:
+		// The seeds were too few to lead everywhere, or dead.
+		z.lookedUp = true
+		ix.lookup(z.random(ix.cfg.Rand))
+		return false
+	}
+	ix.totals.behind += z.answered
+	if !more {
+		ix.finish(nil)
+		return false
+	}
+	ix.enter(next)
+	return true
+}
+
+// enter begins the zone that starts at prefix.
+func (ix *Indexer) enter(prefix uint64) {
+	nodes := ix.estimate(prefix)
+	ix.zone = newArea(zoneAt(prefix, nodes/float64(ix.bounds.aim)), nodes)
+	for _, n := range ix.seeds.take(ix.zone.zone) {
+		ix.found(n)
+	}
+}
+
+// lookup looks up target, to find nodes of the zone.
+func (ix *Indexer) lookup(target krpc.ID) {
+	ix.lookingUp = true
+	ix.later(func() {
+		ix.node.Lookup(kademlia.Lookup{Target: target, Kind: kademlia.LookupFindNode, Done: func(res kademlia.LookupResult) {
+			ix.lookedUp(target, res)
+		}})
+	})
+}
+
+func (ix *Indexer) lookedUp(target krpc.ID, res kademlia.LookupResult) {
+	size := ix.networkSize(target, res.Closest)
+	ix.mu.Lock()
+	defer ix.unlock()
+	if ix.over {
+		return
+	}
+	ix.totals.queries += int64(res.Queries)
+	for range res.Queries {
+		ix.pacer.Reserve(ix.clock.Now())
+	}
+	switch {
+	case res.Err != nil:
+		ix.finish(res.Err)
+	case len(res.Closest) == 0:
+		ix.alone()
+		return
+	case ix.zone == nil:
+		ix.size = size
+		ix.enter(0)
+	}
+	ix.lookingUp, ix.lonely = false, 0
+	for _, c := range res.Closest {
+		ix.found(c.NodeInfo)
+	}
+	ix.step()
+}
+
+// networkSize estimates the number of nodes from the k closest to a random target. It
+// takes the largest of the estimates that there are: small zones only take longer, and
+// in one that is too large there is no room for everybody.
+func (ix *Indexer) networkSize(target krpc.ID, closest []kademlia.Contact) float64 {
+	st := ix.node.Stats()
+	size := max(1, st.NetworkSize, float64(st.Nodes()))
+	if n := len(closest); n > 1 && n >= ix.node.K() {
+		// The n-th closest of N nodes is at n/N of the keyspace, about: (n-1)/x is
+		// without bias.
+		x := zone{prefix: top(closest[n-1].ID.Distance(target)) | 1}.start()
+		size = max(size, float64(n-1)/x)
+	}
+	return min(size, maxNetwork)
+}
+
+// alone takes note that nobody has answered. The network is down, more likely than
+// everybody has gone: who was silent meanwhile may be found again.
+func (ix *Indexer) alone() {
+	if ix.lonely++; ix.lonely == maxLonely {
+		ix.finish(ErrNoNodes)
+		return
+	}
+	if ix.zone != nil {
+		ix.zone.forgetSilent()
+	}
+	ix.clock.AfterFunc(outagePause, func() {
+		ix.mu.Lock()
+		defer ix.unlock()
+		if !ix.over {
+			ix.lookup(krpc.RandomID(ix.cfg.Rand))
+		}
+	})
+}
