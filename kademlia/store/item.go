@@ -74,17 +74,37 @@ func MutableTarget(key, salt []byte) krpc.ID {
 	return sha1.Sum(append(append(b[:0], key...), salt...))
 }
 
+// size returns the number of the item's bytes.
+func (it *Item) size() int { return len(it.V) + len(it.K) + len(it.Salt) + len(it.Sig) }
+
+// clone returns a copy of the item, all of whose bytes are in one piece of memory.
+func (it *Item) clone() *Item {
+	c := *it
+	b := make([]byte, 0, it.size())
+	for _, field := range [...]*[]byte{&c.V, &c.K, &c.Salt, &c.Sig} {
+		if *field != nil {
+			from := len(b)
+			b = append(b, *field...)
+			*field = b[from:len(b):len(b)]
+		}
+	}
+	return &c
+}
+
 // Check returns nil if a node may store the item, and else what it would answer:
 // ErrValueTooBig, ErrSaltTooBig, ErrNotCanonical or ErrBadSignature.
 func (it *Item) Check() error {
 	if err := it.checkForm(); err != nil {
 		return err
 	}
-	return it.checkSignature()
+	if err := it.checkSignature(); err != nil {
+		return err
+	}
+	return nil
 }
 
 // checkForm checks all but the signature, which costs a hundred times as much.
-func (it *Item) checkForm() error {
+func (it *Item) checkForm() *krpc.Error {
 	switch {
 	case len(it.V) > MaxValue:
 		return ErrValueTooBig
@@ -98,7 +118,7 @@ func (it *Item) checkForm() error {
 	return nil
 }
 
-func (it *Item) checkSignature() error {
+func (it *Item) checkSignature() *krpc.Error {
 	if !it.Mutable() {
 		return nil
 	}

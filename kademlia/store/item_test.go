@@ -19,14 +19,18 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-// The test vectors of BEP 44. Its private key is an expanded one, which crypto/ed25519
-// cannot sign with, so that the signatures are verified.
-func TestVectorsOfBEP44(t *testing.T) {
+// vector is a test vector of BEP 44.
+type vector struct {
+	name, signed, target string
+	item                 Item
+}
+
+// vectors returns those of BEP 44. Their private key is an expanded one, which
+// crypto/ed25519 cannot sign with, so that the signatures are only verified.
+func vectors(t *testing.T) []vector {
+	t.Helper()
 	key := unhex(t, "77ff84905a91936367c01360803104f92432fcd904a43511876df5cdf3e7e548")
-	for _, c := range []struct {
-		name, signed, target string
-		item                 Item
-	}{
+	return []vector{
 		{
 			"mutable", "3:seqi1e1:v12:Hello World!", "4a533d47ec9c7d95b1ad75f576cffc641853b750",
 			Item{V: []byte("12:Hello World!"), K: key, Seq: 1, Sig: unhex(t, "305ac8aeb6c9c151fa120f120ea2cfb923564e11552d06a5d856091e5e853cff1260d3f39e4999684aa92eb73ffd136e6f4f3ecbfda0ce53a1608ecd7ae21f01")},
@@ -39,7 +43,11 @@ func TestVectorsOfBEP44(t *testing.T) {
 			"immutable", "", "e5f96f6f38320f0f33959cb4d3d656452117aadb",
 			Item{V: []byte("12:Hello World!")},
 		},
-	} {
+	}
+}
+
+func TestVectorsOfBEP44(t *testing.T) {
+	for _, c := range vectors(t) {
 		if err := c.item.Check(); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}

@@ -1,0 +1,86 @@
+package store
+
+import (
+	"time"
+
+	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// GetOptions says which item is wanted.
+type GetOptions struct {
+	// Salt is what the publisher of a mutable item has signed it with. It is not
+	// modified, and may not be until the get has ended.
+	Salt []byte
+	// HasSeen says that a mutable item is only wanted if its Seq is above Seen.
+	HasSeen bool
+	Seen    int64
+}
+
+// FindResult is how a get ended.
+type FindResult struct {
+	Item  Item // the newest one, verified; to be read only
+	Found bool
+	// Contested says that another value with the same Seq is about: two writers did
+	// not know of each other. Item has the greater value of the two, for all readers.
+	Contested bool
+	// Left is how long the node that keeps Item longest will do so; 0: nobody said, as
+	// other implementations do not.
+	Left time.Duration
+	// Holders is the number of nodes, ours among them, that have Item or, if none was
+	// found, that say to have one which is not newer than GetOptions.Seen.
+	Holders int
+	Lookups []kademlia.LookupResult // in the order of the nodes; none if Item was ours
+}
+
+// FindItem looks up the item at target (BEP 44), on our own shelves and then at every
+// node at once. An immutable one ends the search; of mutable ones the highest Seq
+// counts, whoever is asked last. What does not verify counts as nothing.
+//
+// onDone is called once, perhaps before FindItem returns, and may not block. After it,
+// the nodes that had an older version are given the newer, and the closest one that had
+// none a copy for a while. stop ends the search early, with what was found until then
+// and kademlia.ErrStopped in the lookups.
+func (s *Items) FindItem(target krpc.ID, o GetOptions, onDone func(FindResult)) (stop func()) {
+	f := &finding{search: search{items: s, target: target, o: o, kind: kademlia.LookupGet}, onDone: onDone}
+	f.onEnd = f.end
+	f.start()
+	return f.stop
+}
+
+// finding is a get under way.
+type finding struct {
+	search
+	onDone func(FindResult)
+}
+
+func (f *finding) end() {
+	res := f.result()
+	f.onDone(res)
+	if res.Found && !f.stopped {
+		f.spread(res.Left)
+	}
+}
+
+func (f *finding) result() FindResult {
+	res := FindResult{Lookups: f.results}
+	if it := f.best; it != nil && (!it.Mutable() || !f.o.HasSeen || it.Seq > f.o.Seen) {
+		res.Item, res.Found = *it, true
+	}
+	now := f.items.clock.Now()
+	for i := range f.holders {
+		h := &f.holders[i]
+		switch {
+		case h.lied:
+		case !res.Found:
+			res.Holders++
+		case h.item == nil:
+		case h.item.rivals(f.best):
+			res.Contested = true
+		case h.item.Seq == f.best.Seq:
+			res.Holders++
+			res.Left = max(res.Left, h.until.Sub(now))
+		}
+	}
+	return res
+}

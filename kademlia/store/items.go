@@ -1,0 +1,134 @@
+package store
+
+import (
+	"cmp"
+	crand "crypto/rand"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// Config configures an Items. The zero Config is a good one.
+type Config struct {
+	MaxBytes     int64 // memory of the items kept for others, of all nodes; 0: 64 MiB
+	MaxPerIP     int   // items kept for one address by each node; 0: 1024
+	MaxPerSubnet int   // items kept for one /24 or /64 by each node; 0: 4096
+
+	MaxKept      int           // items that Keep accepts; 0: 10 000
+	KeepInterval time.Duration // between two puts of one of these; 0: 1 hour; at most Life
+
+	// Rand is used only while New runs. nil, which is not for simulations: an
+	// unpredictable source.
+	Rand *rand.Rand
+
+	Log *slog.Logger // nil: slog.Default()
+}
+
+func (c Config) withDefaults() Config {
+	c.MaxBytes = cmp.Or(c.MaxBytes, 64<<20)
+	c.MaxPerIP = cmp.Or(c.MaxPerIP, 1024)
+	c.MaxPerSubnet = cmp.Or(c.MaxPerSubnet, 4096)
+	c.MaxKept = cmp.Or(c.MaxKept, 10_000)
+	c.KeepInterval = min(cmp.Or(c.KeepInterval, time.Hour), Life)
+	if c.Rand == nil {
+		var seed [32]byte
+		crand.Read(seed[:]) // never fails
+		c.Rand = rand.New(rand.NewChaCha8(seed))
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
+// Items keeps the items of BEP 44 at the DHT nodes of one program.
+//
+// Each node has a shelf of its own with an equal part of Config.MaxBytes; a get is
+// answered from any. An item lives for Life after its publisher has put it. A full
+// shelf keeps the items nearest to its node. See docs/protocol.md for the rules.
+type Items struct {
+	nodes    []*kademlia.Node
+	clock    krpc.Clock
+	limits   limits
+	shelves  []shelf // of nodes, in their order
+	counters counters
+
+	publisher    publisher
+	republishers []*republisher // of nodes, in their order
+	handovers    []*handovers
+
+	mu      sync.Mutex // guards what follows
+	rng     *rand.Rand // of the waits of Update
+	expiry  krpc.Timer // nil until started
+	started bool
+	closed  bool
+}
+
+// New returns an Items that answers get and put at each of nodes, of which there is at
+// least one, and which share a clock. It must be called before they start.
+func New(nodes []*kademlia.Node, cfg Config) *Items {
+	cfg = cfg.withDefaults()
+	s := &Items{
+		nodes:   nodes,
+		clock:   nodes[0].Clock(),
+		rng:     rand.New(rand.NewPCG(cfg.Rand.Uint64(), cfg.Rand.Uint64())),
+		shelves: make([]shelf, len(nodes)),
+		limits: limits{
+			bytes:     int(min(cfg.MaxBytes/int64(len(nodes)), math.MaxInt)),
+			perIP:     cfg.MaxPerIP,
+			perSubnet: cfg.MaxPerSubnet,
+			k:         nodes[0].K(),
+		},
+	}
+	for i, n := range nodes {
+		own := &s.shelves[i]
+		own.limits = &s.limits
+		own.rng.Seed(cfg.Rand.Uint64(), cfg.Rand.Uint64())
+		n.Handle(krpc.MethodGet, func(n *kademlia.Node, rq *krpc.Request) error { return s.serveGet(n, own, rq) })
+		n.Handle(krpc.MethodPut, func(n *kademlia.Node, rq *krpc.Request) error { return s.servePut(n, own, rq) })
+		s.republishers = append(s.republishers, &republisher{items: s, n: n, shelf: own})
+		h := &handovers{n: n, shelf: own, clock: s.clock, counters: &s.counters}
+		h.rng.Seed(cfg.Rand.Uint64(), cfg.Rand.Uint64())
+		n.OnContact(h.welcome)
+		s.handovers = append(s.handovers, h)
+	}
+	s.publisher.init(s, cfg)
+	return s
+}
+
+// Start begins to give back the memory of items that have expired, to put what is kept,
+// and to republish what is held. To start again does nothing.
+func (s *Items) Start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started || s.closed {
+		return
+	}
+	s.started = true
+	s.expiry = s.clock.AfterFunc(Life, s.expire)
+	s.publisher.Start()
+	for _, r := range s.republishers {
+		r.start()
+	}
+}
+
+// Close ends what Start began, puts of kept items included. What is held is served for
+// as long as the nodes answer. To close again does nothing.
+func (s *Items) Close() {
+	s.mu.Lock()
+	s.closed = true
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
+	s.mu.Unlock()
+	s.publisher.Close()
+	for i := range s.nodes {
+		s.republishers[i].close()
+		s.handovers[i].close()
+	}
+}
