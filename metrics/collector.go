@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/kademlia/store"
 	"github.com/kadnode/kadnode/krpc"
 	"github.com/kadnode/kadnode/krpc/udp"
 	"github.com/kadnode/kadnode/tracker"
@@ -23,6 +24,7 @@ type DHT interface {
 type Sources struct {
 	DHTs      []DHT
 	Trackers  []*tracker.Tracker
+	Items     []*store.Items
 	Blocklist *krpc.Blocklist // may be nil
 	Build     BuildInfo
 }
@@ -44,6 +46,7 @@ type collector struct {
 	krpc   krpcMetrics
 	socket socketMetrics
 	store  trackerMetrics
+	items  itemsMetrics
 }
 
 // NewCollector returns a collector of all metrics of s, with names that begin
@@ -56,6 +59,7 @@ func NewCollector(s Sources) prometheus.Collector {
 	c.krpc = newKRPCMetrics(&c.descs)
 	c.socket = newSocketMetrics(&c.descs)
 	c.store = newTrackerMetrics(&c.descs)
+	c.items = newItemsMetrics(&c.descs, &c.store)
 	return c
 }
 
@@ -76,6 +80,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.krpc.collect(e, t)
 	c.socket.collect(e, t)
 	c.store.collect(e, c.src.Trackers)
+	c.items.collect(e, c.src.Items)
 }
 
 // descs are the descriptions of all metrics.

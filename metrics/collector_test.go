@@ -13,6 +13,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/kademlia/store"
 	"github.com/kadnode/kadnode/krpc"
 	"github.com/kadnode/kadnode/krpc/simnet"
 	"github.com/kadnode/kadnode/krpc/udp"
@@ -25,6 +26,7 @@ type network struct {
 	net     *simnet.Network
 	nodes   []*kademlia.Node
 	tracker *tracker.Tracker
+	items   *store.Items
 	blocked krpc.Blocklist
 }
 
@@ -51,6 +53,7 @@ func newNetwork(t *testing.T, v4, v6 int) *network {
 	n.tracker = tracker.New(n.nodes, tracker.Config{
 		Swarms: tracker.SwarmsConfig{Rand: rand.New(rand.NewPCG(2, 0)), MaxBytes: 1 << 20},
 	})
+	n.items = store.New(n.nodes, store.Config{Rand: rand.New(rand.NewPCG(5, 0)), MaxBytes: 3 << 20})
 	for _, node := range n.nodes {
 		node.Start()
 	}
@@ -86,6 +89,7 @@ func (n *network) collector() prometheus.Collector {
 	return NewCollector(Sources{
 		DHTs:      []DHT{n},
 		Trackers:  []*tracker.Tracker{n.tracker},
+		Items:     []*store.Items{n.items},
 		Blocklist: &n.blocked,
 		Build:     BuildInfo{Version: "v1.2.3", GoVersion: "go1.26", Revision: "abc"},
 	})
@@ -176,6 +180,11 @@ func TestMetricsOfBothFamilies(t *testing.T) {
 		{1, "kadnode_swarms", nil},
 		{1 << 20, "kadnode_store_limit_bytes", []string{"peers"}},
 		{1, "kadnode_announces_total", []string{"stored"}},
+		{0, "kadnode_items", []string{"mutable"}},
+		{0, "kadnode_item_puts_total", []string{"subnet_full"}},
+		{0, "kadnode_store_bytes", []string{"items"}},
+		{0, "kadnode_scrapes_total", []string{"refused"}},
+		{4 * 32, "kadnode_scrape_filters_limit", nil},
 	} {
 		if got := value(t, m, want.name, want.labels...); got != want.value {
 			t.Errorf("%s%q is %v, want %v", want.name, want.labels, got, want.value)
@@ -183,6 +192,12 @@ func TestMetricsOfBothFamilies(t *testing.T) {
 	}
 	if value(t, m, "kadnode_store_bytes", "peers") == 0 || value(t, m, "kadnode_krpc_rtt_seconds") == 0 {
 		t.Error("no bytes in the store, or no round-trip times")
+	}
+	if size := value(t, m, "kadnode_network_nodes", "ipv4"); size < 10 || size > 40 {
+		t.Errorf("a network of %.0f nodes, want some 19", size)
+	}
+	if lookups := value(t, m, "kadnode_network_lookups", "ipv4"); lookups < 20 {
+		t.Errorf("that rests on %.0f lookups", lookups)
 	}
 }
 
@@ -225,5 +240,48 @@ func TestHistogramIsCumulative(t *testing.T) {
 		if got := h.GetBucket()[i].GetCumulativeCount(); got != want {
 			t.Errorf("bucket %d: %d, want %d", i, got, want)
 		}
+	}
+}
+
+// outbox swallows replies.
+type outbox struct{ buf [krpc.MaxDatagram]byte }
+
+func (o *outbox) Buffer() []byte            { return o.buf[:0] }
+func (*outbox) Push(netip.AddrPort, []byte) {}
+
+func TestMetricsOfItems(t *testing.T) {
+	n := newNetwork(t, 2, 0)
+	node, from := n.nodes[0], netip.MustParseAddrPort("90.1.2.3:6881")
+	it, err := store.Immutable([]byte("le"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := it.Target()
+	for _, q := range []krpc.Message{
+		{Method: krpc.MethodPut, V: it.V, Token: node.AppendToken(nil, from.Addr(), target)},
+		{Method: krpc.MethodPut, V: it.V, Token: []byte("bad")},
+		{Method: krpc.MethodGet, HasTarget: true, Target: target},
+		{Method: krpc.MethodGet, HasTarget: true},
+	} {
+		q.Kind, q.TID, q.HasID = krpc.KindQuery, []byte("aa"), true
+		node.Deliver(n.clock.Now(), from, q.Append(nil), new(outbox))
+	}
+	m := gather(t, n.collector())
+	for _, want := range []struct{ name, label string }{
+		{"kadnode_items", "immutable"},
+		{"kadnode_item_puts_total", "stored"},
+		{"kadnode_item_puts_total", "token"},
+		{"kadnode_item_gets_total", "hit"},
+		{"kadnode_item_gets_total", "miss"},
+	} {
+		if got := value(t, m, want.name, want.label); got != 1 {
+			t.Errorf("%s %s is %v, want 1", want.name, want.label, got)
+		}
+	}
+	if got := value(t, m, "kadnode_store_bytes", "items"); got < 100 || got > 1000 {
+		t.Errorf("an item of 2 bytes takes %v", got)
+	}
+	if got := value(t, m, "kadnode_store_limit_bytes", "items"); got != 3<<20 {
+		t.Errorf("of %v", got)
 	}
 }

@@ -21,6 +21,8 @@ type total struct {
 // familyTotal is the sum over the nodes of one address family.
 type familyTotal struct {
 	nodes, joined           int
+	networkSizes            float64 // estimates, each times its lookups
+	sizeLookups             int
 	buckets                 []kademlia.BucketStats // by index
 	verifying, maxVerifying int
 	stall                   time.Duration // the longest of all
@@ -89,6 +91,8 @@ func (f *familyTotal) add(s *kademlia.Stats) {
 	if s.Joined {
 		f.joined++
 	}
+	f.networkSizes += s.NetworkSize * float64(s.SizeLookups)
+	f.sizeLookups += s.SizeLookups
 	f.verifying += s.Verifying
 	f.maxVerifying += s.MaxVerifying
 	f.stall = max(f.stall, s.Endpoint.StallTime)
@@ -103,6 +107,15 @@ func (f *familyTotal) add(s *kademlia.Stats) {
 		sum.Spares += b.Spares
 		sum.Capacity += b.Capacity
 	}
+}
+
+// networkNodes returns the mean of the estimated sizes of the network, each with the
+// weight of its lookups.
+func (f *familyTotal) networkNodes() float64 {
+	if f.sizeLookups == 0 {
+		return 0
+	}
+	return f.networkSizes / float64(f.sizeLookups)
 }
 
 func addEndpoint(t, s *krpc.Stats) {

@@ -15,6 +15,8 @@ type trackerMetrics struct {
 	withheld, rejected                 *prometheus.Desc
 	announces, tracked, maxTracked     *prometheus.Desc
 	announcing, lag                    *prometheus.Desc
+	scrapes, filters, maxFilters       *prometheus.Desc
+	sampled, samples, renewals         *prometheus.Desc
 }
 
 func newTrackerMetrics(d *descs) trackerMetrics {
@@ -31,10 +33,16 @@ func newTrackerMetrics(d *descs) trackerMetrics {
 		expire:     d.add("swarm_peers_expired_total", "Peers forgotten because they did not announce themselves again."),
 		withheld:   d.add("tokens_withheld_total", "get_peers replies without a token because an announce would be refused."),
 		rejected:   d.add("announces_rejected_total", "announce_peer queries with a good token, but no room."),
+		scrapes:    d.add("scrapes_total", "Scrapes of swarms kept here (BEP 33): answered with filters, or refused them because too many large swarms were scraped at once.", "result"),
+		filters:    d.add("scrape_filters", "Large swarms whose filters are kept for scrapes."),
+		maxFilters: d.add("scrape_filters_limit", "Most large swarms whose filters are kept for scrapes."),
 		announces:  d.add("announces_total", "Announces made: stored by some node, or failed.", "result"),
 		tracked:    d.add("tracked_hashes", "Info-hashes that this program keeps announcing."),
 		maxTracked: d.add("tracked_hashes_limit", "Most info-hashes that this program keeps announcing."),
 		announcing: d.add("tracked_announcing", "Info-hashes that are being announced."),
+		sampled:    d.add("sampled_hashes", "Info-hashes in the sample that sample_infohashes is answered from (BEP 51)."),
+		samples:    d.add("samples_total", "Info-hashes handed out in samples."),
+		renewals:   d.add("sample_renewals_total", "Samples of the info-hashes drawn."),
 		lag:        d.add("tracked_lag_seconds", "How long the info-hash that is due longest has waited to be announced."),
 	}
 }
@@ -63,8 +71,15 @@ func (m *trackerMetrics) collect(e emitter, trackers []*tracker.Tracker) {
 	e.counter(m.expire, s.Expired)
 	e.counter(m.withheld, t.TokensWithheld)
 	e.counter(m.rejected, t.AnnouncesRefused)
+	e.counter(m.scrapes, t.Scrapes, "answered")
+	e.counter(m.scrapes, s.ScrapesRefused, "refused")
+	e.count(m.filters, s.Filters)
+	e.count(m.maxFilters, s.MaxFilters)
 	e.counter(m.announces, t.Announces-t.AnnouncesFailed, "stored")
 	e.counter(m.announces, t.AnnouncesFailed, "failed")
+	e.count(m.sampled, t.SampledHashes)
+	e.counter(m.samples, t.SamplesServed)
+	e.counter(m.renewals, t.SampleRenewals)
 	e.count(m.announcing, t.Announcing)
 	e.gauge(m.lag, t.AnnounceLag.Seconds())
 	e.count(m.tracked, t.Tracked)
@@ -86,6 +101,9 @@ func addTracker(t *tracker.Stats, s tracker.Stats) {
 	a.Replaced += b.Replaced
 	a.Evicted += b.Evicted
 	a.Expired += b.Expired
+	a.Filters += b.Filters
+	a.MaxFilters += b.MaxFilters
+	a.ScrapesRefused += b.ScrapesRefused
 	t.Tracked += s.Tracked
 	t.MaxTracked += s.MaxTracked
 	t.Announcing += s.Announcing
@@ -94,4 +112,8 @@ func addTracker(t *tracker.Stats, s tracker.Stats) {
 	t.AnnouncesFailed += s.AnnouncesFailed
 	t.TokensWithheld += s.TokensWithheld
 	t.AnnouncesRefused += s.AnnouncesRefused
+	t.Scrapes += s.Scrapes
+	t.SampledHashes += s.SampledHashes
+	t.SamplesServed += s.SamplesServed
+	t.SampleRenewals += s.SampleRenewals
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/kadnode/kadnode/kademlia"
 	"github.com/kadnode/kadnode/krpc"
-	"github.com/kadnode/kadnode/tracker"
 )
 
 // joinGrace is how long the node of one address family is waited for when the
@@ -41,12 +41,31 @@ func (o *clientOptions) addFlags(fs *pflag.FlagSet) {
 // client is a command that runs on a temporary node.
 type client struct {
 	clientOptions
-	out output
-	log *slog.Logger
+	stdin    io.Reader
+	out      output
+	stderr   io.Writer
+	log      *slog.Logger
+	sendRate float64 // see kademlia.Config
 }
 
+// clientRun is what a command does. ctx ends with a signal.
+type clientRun func(ctx context.Context, c *client, args []string) error
+
 // newClientCommand returns a command that calls run, until --timeout at most.
-func newClientCommand(cmd *cobra.Command, run func(ctx context.Context, c *client, args []string) error) *cobra.Command {
+func newClientCommand(cmd *cobra.Command, run clientRun) *cobra.Command {
+	return newLastingCommand(cmd, func(ctx context.Context, c *client, args []string) error {
+		ctx, cancel, err := c.withTimeout(ctx)
+		if err != nil {
+			return err
+		}
+		defer cancel()
+		return run(ctx, c, args)
+	})
+}
+
+// newLastingCommand returns a command that calls run, which says itself what --timeout
+// is for.
+func newLastingCommand(cmd *cobra.Command, run clientRun) *cobra.Command {
 	c := new(client)
 	cmd.Flags().SortFlags = false
 	c.addFlags(cmd.Flags())
@@ -57,23 +76,28 @@ func newClientCommand(cmd *cobra.Command, run func(ctx context.Context, c *clien
 		if err := fillFromEnvironment(cmd.Flags(), "listen", "port"); err != nil {
 			return err
 		}
-		if c.timeout <= 0 {
-			return usagef("--timeout %v: want more than 0", c.timeout)
-		}
+		c.stdin, c.stderr = cmd.InOrStdin(), cmd.ErrOrStderr()
 		c.out = output{cmd.OutOrStdout(), c.json}
-		c.log, _ = newLogger(cmd.ErrOrStderr(), &c.nodeOptions)
-		ctx, cancel := context.WithTimeout(cmd.Context(), c.timeout)
-		defer cancel()
-		return run(ctx, c, args)
+		c.log, _ = newLogger(c.stderr, &c.nodeOptions)
+		return run(cmd.Context(), c, args)
 	}
 	return cmd
+}
+
+// withTimeout returns ctx as it ends with --timeout.
+func (c *client) withTimeout(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if c.timeout <= 0 {
+		return nil, nil, usagef("--timeout %v: want more than 0", c.timeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	return ctx, cancel, nil
 }
 
 // config returns the configuration of a node that asks, but does not answer
 // (BEP 43), and takes local addresses if it is sent to any.
 func (c *client) config(contacts []netip.AddrPort) kademlia.Config {
 	cfg := c.dhtConfig()
-	cfg.ReadOnly, cfg.Bootstrap = true, nil
+	cfg.ReadOnly, cfg.Bootstrap, cfg.SendRate = true, nil, c.sendRate
 	cfg.AllowLocal = cfg.AllowLocal || slices.ContainsFunc(contacts, func(a netip.AddrPort) bool {
 		return krpc.Class(a.Addr()) == krpc.AddrClassLocal
 	})
@@ -96,8 +120,7 @@ func (c *client) join(ctx context.Context) (*server, error) {
 	}
 	outcomes := make(chan outcome, 16)
 	cfg.Joined = func(n *kademlia.Node, err error) { trySend(outcomes, outcome{n, err}) }
-	// It keeps no peers.
-	srv, err := newServer(cfg, tracker.SwarmsConfig{MaxBytes: 1, MaxHashes: 1}, c.log)
+	srv, err := newServer(cfg, keepNothing(), c.log)
 	if err != nil {
 		return nil, err
 	}

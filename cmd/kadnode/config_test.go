@@ -121,7 +121,7 @@ func TestListenAddresses(t *testing.T) {
 // What a flag prints it also takes, so that a command line can be replayed.
 func TestFlagsRoundTrip(t *testing.T) {
 	_, fs, err := parse(t, "--listen", ":1", "--listen", "[::1]:2,127.0.0.1:3", "--bootstrap", "none",
-		"--peers-bytes", "1536KiB", "--rate-limit", "0", "--http", ":0", "--read-only", "--blocklist", "a,b")
+		"--peers-bytes", "1536KiB", "--items-bytes", "3MiB", "--rate-limit", "0", "--http", ":0", "--read-only", "--blocklist", "a,b")
 	if err != nil {
 		t.Fatal(err)
 	}

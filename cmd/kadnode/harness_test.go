@@ -57,28 +57,89 @@ func (r result) expect(t *testing.T, status int, says string) {
 	}
 }
 
+// running is a command that runs in this process until it is stopped.
+type running struct {
+	t              *testing.T
+	stdout, stderr lines
+	cancel         context.CancelFunc
+	ended          chan struct{} // closed when it has
+	status         int           // once it has
+}
+
+// launch starts a command that has to end with status 0, when the test ends at the
+// latest.
+func launch(t *testing.T, args ...string) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &running{t: t, stdout: make(lines, 1024), stderr: make(lines, 1024), cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		r.status = execute(ctx, args, r.stdout, r.stderr)
+	}()
+	t.Cleanup(r.stop)
+	return r
+}
+
+// stop ends the command, as a signal would.
+func (r *running) stop() {
+	r.t.Helper()
+	r.cancel()
+	select {
+	case <-r.ended:
+	case <-time.After(patience):
+		r.t.Fatal("still running")
+	}
+	if r.status != exitDone {
+		r.t.Errorf("ended with status %d: %q", r.status, r.stderr.rest())
+	}
+}
+
+// line waits for the next line on standard output.
+func (r *running) line() string {
+	r.t.Helper()
+	return r.next(r.stdout)
+}
+
+func (r *running) next(of lines) string {
+	r.t.Helper()
+	select {
+	case l := <-of:
+		return l
+	case <-r.ended:
+		if len(of) > 0 {
+			return <-of
+		}
+		r.t.Fatalf("ended with status %d: %q", r.status, r.stderr.rest())
+	case <-time.After(patience):
+		r.t.Fatalf("no line; errors: %q", r.stderr.rest())
+	}
+	panic("unreachable")
+}
+
+// lines is the lines of an output, each written as a whole. It never blocks: the first
+// ones that have room are kept.
+type lines chan string
+
+func (l lines) Write(b []byte) (int, error) {
+	for line := range strings.Lines(string(b)) {
+		trySend(l, strings.TrimSuffix(line, "\n"))
+	}
+	return len(b), nil
+}
+
+// rest takes all lines there are.
+func (l lines) rest() (all []string) {
+	for len(l) > 0 {
+		all = append(all, <-l)
+	}
+	return all
+}
+
 // startTestnet starts "kadnode testnet" in this process and returns the address
 // to join it through.
 func startTestnet(t *testing.T, args ...string) (bootstrap string) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	r, w := io.Pipe()
-	ended := make(chan int, 1)
-	go func() {
-		ended <- execute(ctx, append([]string{"testnet"}, args...), w, os.Stderr)
-		w.Close()
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if status := <-ended; status != exitDone {
-			t.Errorf("testnet ended with status %d", status)
-		}
-	})
-	line, err := bufio.NewReader(r).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(line)
+	return launch(t, append([]string{"testnet"}, args...)...).line()
 }
 
 // process is a kadnode that runs as a process of its own.

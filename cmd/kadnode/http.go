@@ -20,13 +20,14 @@ import (
 // httpGrace is how long requests under way may take when the program ends.
 const httpGrace = 500 * time.Millisecond
 
-// newHTTPHandler returns the pages of servers: metrics, and the two answers that
-// orchestrators ask for.
+// newHTTPHandler returns the pages of servers: metrics, status, and the two answers
+// that orchestrators ask for.
 func newHTTPHandler(servers []*server, blocked *krpc.Blocklist) http.Handler {
 	sources := metrics.Sources{Blocklist: blocked, Build: buildInfo()}
 	for _, s := range servers {
 		sources.DHTs = append(sources.DHTs, s.dht)
 		sources.Trackers = append(sources.Trackers, s.tracker)
+		sources.Items = append(sources.Items, s.items)
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -36,7 +37,8 @@ func newHTTPHandler(servers []*server, blocked *krpc.Blocklist) http.Handler {
 	)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "/metrics\n/healthz\n/readyz\n") })
+	mux.Handle("GET /status", &statusPage{servers: servers, started: time.Now()})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "/metrics\n/status\n/healthz\n/readyz\n") })
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		for _, s := range servers {

@@ -68,23 +68,22 @@ func (o *nodeOptions) addLogFlags(fs *pflag.FlagSet) {
 // runOptions are the flags of run.
 type runOptions struct {
 	nodeOptions
-	config      string
-	dataDir     string
-	http        string
-	readOnly    bool
-	rateLimit   float64
-	sendRate    float64
-	blocklist   []string
-	readers     int
-	peersBytes  int64
-	peersHashes int
+	capacity
+	config    string
+	dataDir   string
+	http      string
+	readOnly  bool
+	rateLimit float64
+	sendRate  float64
+	blocklist []string
+	readers   int
 }
 
 func (o *runOptions) addFlags(fs *pflag.FlagSet) {
 	o.listen = []string{":6881"}
 	o.http, o.logLevel, o.logFormat = defaultHTTP, "info", "text"
 	o.rateLimit, o.sendRate = krpc.DefaultSourceRate, krpc.DefaultSendRate
-	o.readers, o.peersBytes, o.peersHashes = 1, 256<<20, 200_000
+	o.readers, o.capacity = 1, capacity{peersBytes: 256 << 20, peersHashes: 200_000, itemsBytes: 64 << 20}
 	o.nodeOptions.addFlags(fs)
 	fs.StringVar(&o.config, "config", "", "TOML `file` with flags' names as keys")
 	fs.StringVar(&o.dataDir, "data-dir", "", "`directory` for what is kept over a restart; without one nothing is")
@@ -97,6 +96,7 @@ func (o *runOptions) addFlags(fs *pflag.FlagSet) {
 	fs.Var(&intValue{&o.readers, 1, 256}, "readers", "sockets, and so cores, for each address")
 	fs.Var(&bytesValue{&o.peersBytes}, "peers-bytes", "most memory for announced peers")
 	fs.Var(&intValue{&o.peersHashes, 1, math.MaxInt32}, "peers-hashes", "most info-hashes with announced peers")
+	fs.Var(&bytesValue{&o.itemsBytes}, "items-bytes", "most memory for items that others put (BEP 44)")
 }
 
 // dhtConfig returns the configuration of a node, but for its log and callbacks.

@@ -20,7 +20,9 @@ func (o output) print(text string, object any) error {
 		_, err := fmt.Fprintln(o.w, text)
 		return err
 	}
-	return json.NewEncoder(o.w).Encode(object)
+	e := json.NewEncoder(o.w)
+	e.SetEscapeHTML(false) // for the & of magnet links
+	return e.Encode(object)
 }
 
 func addJSONFlag(cmd *cobra.Command, v *bool) {

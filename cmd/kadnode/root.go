@@ -14,9 +14,10 @@ can also be given in the environment, as KADNODE_ and its name in capitals with 
 for "-", and in the file named by --config, a TOML file with the flags' names as
 keys. A flag beats the environment, which beats the file.
 
-The environment counts for ping, find-node, get-peers, announce and testnet too, but
-for two flags of the first four: KADNODE_LISTEN is for the node that runs, and
-KADNODE_PORT belongs to Kubernetes, so that --listen and --port are flags only.
+The environment counts for testnet too, and for the commands that start a temporary
+node: ping, find-node, get-peers, announce, scrape, sample, put and get. Two flags of
+these are flags only: KADNODE_LISTEN is for the node that runs, and KADNODE_PORT belongs
+to Kubernetes.
 
 Exit status: 0 done, 1 not found, not reached or not able to run, 2 wrong usage.`
 	root.Version = buildInfo().Version
@@ -28,6 +29,11 @@ Exit status: 0 done, 1 not found, not reached or not able to run, 2 wrong usage.
 		newFindNodeCommand(),
 		newGetPeersCommand(),
 		newAnnounceCommand(),
+		newScrapeCommand(),
+		newSampleCommand(),
+		newKeygenCommand(),
+		newPutCommand(),
+		newGetCommand(),
 		newTestnetCommand(),
 		newHealthcheckCommand(),
 		newVersionCommand(),

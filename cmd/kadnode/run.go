@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kadnode/kadnode/krpc"
-	"github.com/kadnode/kadnode/tracker"
 )
 
 func newRunCommand(use string) *cobra.Command {
@@ -89,7 +88,7 @@ func (d *daemon) bind() (*server, *httpServer, error) {
 	}
 	cfg := d.o.dhtConfig()
 	cfg.Blocklist = d.blocked
-	srv, err := newServer(cfg, tracker.SwarmsConfig{MaxBytes: d.o.peersBytes, MaxHashes: d.o.peersHashes}, d.log)
+	srv, err := newServer(cfg, d.o.capacity, d.log)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kadnode/kadnode/kademlia"
-	"github.com/kadnode/kadnode/tracker"
 )
 
 // testnetOptions are the flags of testnet.
@@ -119,7 +118,7 @@ func (t *testnet) start() error {
 		if i > 0 {
 			cfg.Bootstrap = []string{t.bootstrap()}
 		}
-		s, err := newServer(cfg, tracker.SwarmsConfig{MaxBytes: 4 << 20, MaxHashes: 4096}, t.log)
+		s, err := newServer(cfg, capacity{peersBytes: 4 << 20, peersHashes: 4096, itemsBytes: 4 << 20}, t.log)
 		if err != nil {
 			return err
 		}

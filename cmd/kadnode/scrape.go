@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kadnode/kadnode/krpc"
+	"github.com/kadnode/kadnode/tracker"
+)
+
+// maxScraping bounds the scrapes at a time.
+const maxScraping = 16
+
+func newScrapeCommand() *cobra.Command {
+	return newClientCommand(&cobra.Command{
+		Use:   "scrape HASH...",
+		Short: "Estimate how many peers torrents have",
+		Long: `Estimate how many seeds and other peers torrents have (BEP 33), from the sums that the
+nodes closest to each have of their peers' addresses. Nodes without BEP 33 tell some of
+their peers instead, which do not count as seeds.
+
+HASH is an info-hash of 40 hexadecimal or 32 base32 digits, a magnet link, or the
+name of a .torrent file.`,
+		Args: cobra.MinimumNArgs(1),
+	}, scrape)
+}
+
+// scraped is the outcome for one of the torrents.
+type scraped struct {
+	ih  krpc.ID
+	res tracker.ScrapeResult
+	err error
+}
+
+func scrape(ctx context.Context, c *client, args []string) error {
+	hashes := make([]krpc.ID, len(args))
+	for i, s := range args {
+		var err error
+		if hashes[i], err = parseInfoHash(s); err != nil {
+			return err
+		}
+	}
+	srv, err := c.join(ctx)
+	if err != nil {
+		return err
+	}
+	defer srv.close()
+	results := make(chan scraped, len(hashes))
+	places := make(chan struct{}, maxScraping)
+	for _, ih := range hashes {
+		go func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			res, err := srv.tracker.Scrape(ctx, ih)
+			results <- scraped{ih, res, err}
+		}()
+	}
+	failed := 0
+	for range hashes {
+		s := <-results
+		if s.err != nil {
+			failed++
+			c.log.Error("not scraped", "hash", s.ih, "err", s.err)
+			continue
+		}
+		if err := s.print(c.out); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d torrents were not scraped", failed, len(hashes))
+	}
+	return nil
+}
+
+func (s *scraped) print(out output) error {
+	text := fmt.Sprintf("%s %d seeds, %d other peers, by %d nodes", s.ih, s.res.Seeds, s.res.Peers, s.res.Nodes)
+	if s.res.Legacy > 0 {
+		text += fmt.Sprintf(" and %d without BEP 33", s.res.Legacy)
+	}
+	return out.print(text, struct {
+		Hash   string `json:"hash"`
+		Seeds  int    `json:"seeds"`
+		Peers  int    `json:"peers"`
+		Nodes  int    `json:"nodes"`
+		Legacy int    `json:"legacy_nodes"`
+	}{s.ih.String(), s.res.Seeds, s.res.Peers, s.res.Nodes, s.res.Legacy})
+}
