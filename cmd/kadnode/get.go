@@ -166,7 +166,7 @@ func (w *watcher) look(ctx context.Context) (over bool, err error) {
 		w.report(notFound(err))
 		return false, nil
 	}
-	w.seen.HasSeen, w.seen.Seen = true, res.Item.Seq
+	w.seen.Seen = &res.Item.Seq
 	if w.addr.torrent {
 		if _, err := decodeTorrentUpdate(res.Item.V); err != nil {
 			w.report(err)

@@ -130,8 +130,12 @@ func (p *publication) put(ctx context.Context, c *client, items *store.Items) (s
 		fmt.Fprintln(c.stderr, "not stored:", line)
 	}
 	switch {
-	case res.Newer != nil && err != nil:
-		return it, fmt.Errorf("seq %d is not stored: seq %d is there, with another value", it.Seq, res.Newer.Seq)
+	case errors.Is(err, store.ErrOutdated):
+		return it, fmt.Errorf("seq %d is not stored: seq %d is there, which is newer", it.Seq, res.Newer.Seq)
+	case errors.Is(err, store.ErrConflict) && res.Newer != nil:
+		return it, fmt.Errorf("seq %d is not stored: it is there with another value", it.Seq)
+	case errors.Is(err, store.ErrConflict):
+		return it, fmt.Errorf("seq %d is not stored: another version is there than --cas says", it.Seq)
 	case errors.Is(err, store.ErrNotStored):
 		return it, errors.New("no node has stored the item")
 	case err != nil:
@@ -148,7 +152,11 @@ func (p *publication) store(ctx context.Context, items *store.Items) (store.Item
 	if err != nil {
 		return it, store.PutResult{}, err
 	}
-	res, err := items.Put(ctx, it, store.PutOptions{HasCas: p.cas.set, Cas: p.cas.n})
+	var o store.PutOptions
+	if p.cas.set {
+		o.Cas = &p.cas.n
+	}
+	res, err := items.Put(ctx, it, o)
 	return it, res, err
 }
 

@@ -147,9 +147,9 @@ func TestPutAndGetMutableItems(t *testing.T) {
 	}
 	again(exitDone, "mutable, seq 7, stored at 8 of 8 nodes", "seven", "--seq", "7", "--cas", "2")
 	again(exitFailed, "seq 3 is not stored: seq 7 is there", "three", "--seq", "3")
-	again(exitFailed, "seq 7 is not stored: seq 7 is there, with another value", "rival", "--seq", "7")
+	again(exitFailed, "seq 7 is not stored: it is there with another value", "rival", "--seq", "7")
 	again(exitFailed, "krpc: error 301", "eight", "--seq", "8", "--cas", "0")
-	again(exitFailed, "no node has stored the item", "eight", "--seq", "8", "--cas", "6")
+	again(exitFailed, "another version is there than --cas says", "eight", "--seq", "8", "--cas", "6")
 	again(exitDone, "seq 8, stored", "eight", "--seq", "8", "--cas", "7")
 }
 

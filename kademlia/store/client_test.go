@@ -123,10 +123,10 @@ func TestGetAndPutErrors(t *testing.T) {
 		if _, err := s.Put(t.Context(), v2, PutOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		if res, err := s.Get(t.Context(), target, GetOptions{HasSeen: true, Seen: 1}); err != nil || !res.Item.same(&v2) {
+		if res, err := s.Get(t.Context(), target, GetOptions{Seen: new(int64(1))}); err != nil || !res.Item.same(&v2) {
 			t.Errorf("newer than 1: %+v, %v", res, err)
 		}
-		if _, err := s.Get(t.Context(), target, GetOptions{HasSeen: true, Seen: 2}); err != ErrNotNewer {
+		if _, err := s.Get(t.Context(), target, GetOptions{Seen: new(int64(2))}); err != ErrNotNewer {
 			t.Errorf("newer than 2: %v", err)
 		}
 		if res, err := s.Put(t.Context(), mutable(t, "", 1, "2:v1"), PutOptions{}); err != ErrOutdated || !res.Newer.same(&v2) {

@@ -12,9 +12,13 @@ type GetOptions struct {
 	// Salt is what the publisher of a mutable item has signed it with. It is not
 	// modified, and may not be until the get has ended.
 	Salt []byte
-	// HasSeen says that a mutable item is only wanted if its Seq is above Seen.
-	HasSeen bool
-	Seen    int64
+	// Seen, if it is set, says that a mutable item is only wanted if its Seq is above.
+	Seen *int64
+}
+
+// wants tells whether it is wanted.
+func (o *GetOptions) wants(it *Item) bool {
+	return !it.Mutable() || o.Seen == nil || it.Seq > *o.Seen
 }
 
 // FindResult is how a get ended.
@@ -64,7 +68,7 @@ func (f *finding) end() {
 
 func (f *finding) result() FindResult {
 	res := FindResult{Lookups: f.results}
-	if it := f.best; it != nil && (!it.Mutable() || !f.o.HasSeen || it.Seq > f.o.Seen) {
+	if it := f.best; it != nil && f.o.wants(it) {
 		res.Item, res.Found = *it, true
 	}
 	now := f.items.clock.Now()

@@ -31,14 +31,17 @@ func FuzzReply(f *testing.F) {
 				b = append(append(b, args...), "e1:t4:"...)
 				return append(append(b, q.TID...), "1:y1:re"...)
 			}
-			o := GetOptions{Salt: it.Salt, HasSeen: seen >= 0, Seen: seen}
+			o := GetOptions{Salt: it.Salt}
+			if seen >= 0 {
+				o.Seen = &seen
+			}
 			ss.client.FindItem(target, o, func(res FindResult) {
 				got := res.Item
 				switch {
 				case !res.Found:
 				case got.Check() != nil || got.Target() != target || got.V == nil:
 					t.Errorf("found %+v", got)
-				case o.HasSeen && got.Mutable() && got.Seq <= seen, res.Holders == 0, res.Left < 0, res.Left > Life:
+				case o.Seen != nil && got.Mutable() && got.Seq <= seen, res.Holders == 0, res.Left < 0, res.Left > Life:
 					t.Errorf("found %+v", res)
 				}
 			})

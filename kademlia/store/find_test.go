@@ -96,7 +96,7 @@ func TestOnlyNewerIsSent(t *testing.T) {
 		seen  int64
 		found bool
 	}{{1, true}, {2, false}, {3, false}} {
-		res := w.get(w.at(1), v2.Target(), GetOptions{Salt: v2.Salt, HasSeen: true, Seen: c.seen})
+		res := w.get(w.at(1), v2.Target(), GetOptions{Salt: v2.Salt, Seen: &c.seen})
 		if res.Found != c.found || res.Holders < 8 {
 			t.Errorf("seen %d: found %v, %d holders", c.seen, res.Found, res.Holders)
 		}

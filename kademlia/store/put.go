@@ -15,16 +15,16 @@ var (
 	ErrNotStored = errors.New("store: put: no node has stored the item")
 	// ErrOutdated ends a put of a mutable item of which there is a newer version.
 	ErrOutdated = errors.New("store: put: there is a newer version")
-	// ErrConflict ends a put of a mutable item whose Seq another value has taken.
-	ErrConflict = errors.New("store: put: another value has the same seq")
+	// ErrConflict ends a put of a mutable item whose Seq another value has taken, or
+	// that all nodes refuse since they hold another version than PutOptions.Cas.
+	ErrConflict = errors.New("store: put: nodes hold another version")
 )
 
 // PutOptions says how to put an item. The zero PutOptions is its publisher's.
 type PutOptions struct {
-	// HasCas has the item replace only the version with the Seq Cas, or an older one:
-	// compare and swap (BEP 44). Nodes that hold no version store it in any case.
-	HasCas bool
-	Cas    int64
+	// Cas, if it is set, has the item replace only the version with that Seq, or an older
+	// one: compare and swap (BEP 44). Nodes that hold no version store it in any case.
+	Cas *int64
 	// TTL is for how long from now nodes are to keep the item, in whole seconds, at most
 	// Life. It is for who is not its publisher, and our own extension: other
 	// implementations keep what they are given for as long as they like. 0: Life.
@@ -40,7 +40,8 @@ type PutOptions struct {
 type PutResult struct {
 	kademlia.StoreResult                         // of all nodes of the program, which may be among those asked
 	Lookups              []kademlia.LookupResult // in the order of the nodes
-	// Newer is, with ErrOutdated and ErrConflict, the item that stood in the way.
+	// Newer is, with ErrOutdated and ErrConflict, the item that stood in the way; nil if
+	// it is not known, but by the nodes' refusals.
 	Newer *Item
 }
 
@@ -86,11 +87,13 @@ func (s *Items) PutItem(it Item, o PutOptions, onDone func(PutResult, error)) (s
 // seenBy returns what the lookup of a put asks for: the least that shows whether there
 // is a newer version. A publisher wants to know of a rival too.
 func seenBy(it *Item, kind kademlia.LookupKind) GetOptions {
-	o := GetOptions{Salt: it.Salt, HasSeen: it.Mutable(), Seen: it.Seq}
+	o, seen := GetOptions{Salt: it.Salt}, it.Seq
 	if kind != kademlia.LookupRepublish {
-		o.Seen--
+		seen--
 	}
-	o.HasSeen = o.HasSeen && o.Seen >= 0
+	if it.Mutable() && seen >= 0 {
+		o.Seen = &seen
+	}
 	return o
 }
 
@@ -210,7 +213,7 @@ func (p *putting) keepAt(i int) kademlia.StoreResult {
 // none is not asked for one (BEP 44), and who is behind only not to have caught up
 // meanwhile. It is called outside the events, when the holders do not change any more.
 func (p *putting) cas(i int, to krpc.NodeInfo) (cas int64, ok bool) {
-	if !p.opts.HasCas {
+	if p.opts.Cas == nil {
 		return 0, false
 	}
 	h := p.holder(i, to)
@@ -220,7 +223,7 @@ func (p *putting) cas(i int, to krpc.NodeInfo) (cas int64, ok bool) {
 	if h.seq == p.it.Seq { // It is the very item.
 		return h.seq, true
 	}
-	return min(h.seq, p.opts.Cas), true
+	return min(h.seq, *p.opts.Cas), true
 }
 
 // settle takes note that the stores of a node have ended.
@@ -250,10 +253,14 @@ func (p *putting) err() error {
 	if err := kademlia.LookupsFailed(p.results); err != nil {
 		return err
 	}
-	if len(p.res.Failures) > 0 {
-		return fmt.Errorf("%w: %w", ErrNotStored, p.res.Failures[0].Err)
+	if len(p.res.Failures) == 0 {
+		return ErrNotStored
 	}
-	return ErrNotStored
+	reason := ErrNotStored
+	if p.it.Mutable() && p.res.Contradicted() {
+		reason = ErrConflict
+	}
+	return fmt.Errorf("%w: %w", reason, p.res.Failures[0].Err)
 }
 
 // fillPut sets the arguments of a put for whoever is to keep the item for ttl; 0: for as

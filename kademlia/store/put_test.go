@@ -97,7 +97,7 @@ func TestCasIsForThoseThatHaveAnItem(t *testing.T) {
 			serve(q, r, Item{V: []byte("3:lie")}, -1)
 		}
 	})
-	ss.mustPut(ss.client, v[3], PutOptions{HasCas: true, Cas: 2})
+	ss.mustPut(ss.client, v[3], PutOptions{Cas: new(int64(2))})
 	for i, s := range ss.list {
 		// Who is behind would refuse 2 for good, and who is not there has nothing to compare.
 		if q, has := s.puts[0], i >= 1 && i <= 3; q.HasCas != has || has && q.Cas != int64(i) {
@@ -115,7 +115,7 @@ func TestPutThatNobodyTakes(t *testing.T) {
 	})
 	res, err := ss.put(ss.client, it, PutOptions{})
 	var refused *krpc.Error
-	if !errors.Is(err, ErrNotStored) || !errors.As(err, &refused) || refused.Code != krpc.CodeCasMismatch || res.Asked != 8 || !res.Contradicted() {
+	if !errors.Is(err, ErrConflict) || !errors.As(err, &refused) || refused.Code != krpc.CodeCasMismatch || res.Asked != 8 || !res.Contradicted() {
 		t.Errorf("%v, %+v", err, res.StoreResult)
 	}
 	ss.answer = func(_ int, _, r *krpc.Message) { r.Token = nil }
@@ -204,7 +204,7 @@ func TestWhoIsAmongTheClosestKeepsTheItemToo(t *testing.T) {
 		return w.at(slices.IndexFunc(w.Hosts, func(h *sim.Host) bool { return h.ID() == closest[i].ID }))
 	}
 	w.mustPut(at(7), v1, PutOptions{})
-	w.mustPut(at(0), v2, PutOptions{HasCas: true, Cas: 1})
+	w.mustPut(at(0), v2, PutOptions{Cas: new(int64(1))})
 	for i := range closest {
 		if !at(i).held(0, v2.Target()).equals(&v2) {
 			t.Errorf("the closest but %d lacks the item", i)

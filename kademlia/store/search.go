@@ -87,7 +87,9 @@ func (s *search) lookup(i int) kademlia.Lookup {
 		Method: krpc.MethodGet,
 		Fill: func(m *krpc.Message) {
 			m.HasTarget, m.Target = true, s.target
-			m.HasSeq, m.Seq = s.o.HasSeen, s.o.Seen
+			if s.o.Seen != nil {
+				m.HasSeq, m.Seq = true, *s.o.Seen
+			}
 		},
 		Tokens: s.kind != kademlia.LookupGet,
 		Visit: func(from krpc.NodeInfo, r *krpc.Message) {
@@ -126,7 +128,7 @@ func (s *search) visit(i int, from krpc.NodeInfo, r *krpc.Message) {
 		h.item = s.genuine(r)
 		h.lied = h.item == nil
 	case r.HasSeq: // It has nothing newer than what we know, or so it says.
-		h.lied = !s.o.HasSeen || r.Seq > s.o.Seen
+		h.lied = s.o.Seen == nil || r.Seq > *s.o.Seen
 	default:
 		return
 	}

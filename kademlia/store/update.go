@@ -124,7 +124,7 @@ func (u *update) next() (it Item, o PutOptions, err error) {
 		it = *old
 	default:
 		it, err = Sign(u.key, u.salt, old.Seq+1, v)
-		o.HasCas, o.Cas = true, old.Seq
+		o.Cas = &old.Seq
 	}
 	return it, o, err
 }
