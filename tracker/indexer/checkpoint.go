@@ -52,7 +52,7 @@ func (ix *Indexer) Checkpoint() Checkpoint {
 			c.silent = append(c.silent, v)
 		}
 	}
-	for _, nd := range slices.Concat(sorted(maps.Keys(ix.asked)), ix.queue) {
+	for _, nd := range slices.Concat(sorted(maps.Keys(ix.asked)), ix.doubtful, ix.queue) {
 		if nd.tries == 0 {
 			c.fresh = append(c.fresh, nd.NodeInfo)
 		} else {

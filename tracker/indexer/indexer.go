@@ -82,7 +82,9 @@ type Indexer struct {
 	zone       *area              // under way; nil until the size of the network is known
 	queue      []*node            // to be asked, most of them of the zone
 	asked      map[*node]struct{} // have not answered yet; at most bounds.asked
+	doubtful   []*node            // have not answered when nobody did
 	lastAsked  time.Time
+	lastHeard  time.Time
 	seeds      seeds
 	seen       recent
 	totals     totals

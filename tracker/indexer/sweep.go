@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxTries is how often a node is asked that does not answer.
+	// maxTries is how often a node is asked that does not answer, unless nobody did.
 	maxTries = 2
 	// patience is how long the last nodes asked in a zone are waited for, in case they
 	// name more of it. Nine in ten answer within a second; most others are dead, and
@@ -56,6 +56,7 @@ func (ix *Indexer) step() {
 // ask asks nd for its sample, and for nodes where the zone needs them.
 func (ix *Indexer) ask(nd *node, now time.Time) {
 	nd.tries++
+	nd.asked = now
 	ix.asked[nd] = struct{}{}
 	ix.lastAsked = now
 	ix.totals.queries++
@@ -63,12 +64,12 @@ func (ix *Indexer) ask(nd *node, now time.Time) {
 	ix.later(func() {
 		ix.node.Query(nd.NodeInfo, krpc.MethodSampleInfohashes,
 			func(m *krpc.Message) { m.HasTarget, m.Target = true, target },
-			func(r *krpc.Message, _ time.Duration, err error) { ix.answered(nd, r, err) })
+			func(r *krpc.Message, rtt time.Duration, err error) { ix.ended(nd, r, rtt, err) })
 	})
 }
 
-// answered takes note of what became of the query to nd.
-func (ix *Indexer) answered(nd *node, r *krpc.Message, err error) {
+// ended takes note of what became of the query to nd.
+func (ix *Indexer) ended(nd *node, r *krpc.Message, rtt time.Duration, err error) {
 	ix.mu.Lock()
 	defer ix.unlock()
 	if ix.over {
@@ -82,12 +83,38 @@ func (ix *Indexer) answered(nd *node, r *krpc.Message, err error) {
 		nd.tries--
 		ix.totals.queries--
 		ix.queue = append(ix.queue, nd)
-	case err == krpc.ErrTimeout && nd.tries < maxTries:
-		ix.queue = append(ix.queue, nd)
-	default:
+	case err == krpc.ErrBlocked:
+		ix.visited(nd, nil, err)
+	case err == nil || rtt > 0: // something came, if perhaps not what was asked for
+		ix.lastHeard = ix.clock.Now()
 		ix.visited(nd, r, err)
+	default:
+		ix.silent(nd, err)
 	}
 	ix.step()
+}
+
+// silent takes note that nd has not answered. Where nobody else has meanwhile, it may
+// have been the network that was silent, and nd is not written off.
+func (ix *Indexer) silent(nd *node, err error) {
+	nd.blamed = nd.blamed || ix.lastHeard.After(nd.asked)
+	switch {
+	case nd.tries < maxTries:
+		ix.queue = append(ix.queue, nd)
+	case nd.blamed || nd.pardoned:
+		ix.visited(nd, nil, err)
+	default:
+		ix.doubtful = append(ix.doubtful, nd)
+	}
+}
+
+// pardon lets the nodes be asked anew that were silent when everybody was: once.
+func (ix *Indexer) pardon() {
+	for _, nd := range ix.doubtful {
+		nd.tries, nd.pardoned = 0, true
+	}
+	ix.queue = append(ix.queue, ix.doubtful...)
+	ix.doubtful = nil
 }
 
 // visited takes note that nd is not asked again.
@@ -184,8 +211,9 @@ func (ix *Indexer) leave(now time.Time) bool {
 	case len(ix.asked) > 0 && wait > 0:
 		ix.wakeIn(wait)
 		return false
-	case !z.lookedUp && float64(z.answered) < z.expected/2:
-		// The seeds were too few to lead everywhere, or dead.
+	case len(ix.doubtful) > 0, !z.lookedUp && float64(z.answered) < z.expected/2:
+		// Nobody may have been heard for a while, or the seeds were too few to lead
+		// everywhere.
 		z.lookedUp = true
 		ix.lookup(z.random(ix.cfg.Rand))
 		return false
@@ -240,6 +268,7 @@ func (ix *Indexer) lookedUp(target krpc.ID, res kademlia.LookupResult) {
 		ix.enter(0)
 	}
 	ix.lookingUp, ix.lonely = false, 0
+	ix.pardon()
 	for _, c := range res.Closest {
 		ix.found(c.NodeInfo)
 	}
@@ -261,15 +290,12 @@ func (ix *Indexer) networkSize(target krpc.ID, closest []kademlia.Contact) float
 	return min(size, maxNetwork)
 }
 
-// alone takes note that nobody has answered. The network is down, more likely than
-// everybody has gone: who was silent meanwhile may be found again.
+// alone takes note that nobody has answered a lookup. The network is down, more likely
+// than everybody has gone: it looks again, and then again.
 func (ix *Indexer) alone() {
 	if ix.lonely++; ix.lonely == maxLonely {
 		ix.finish(ErrNoNodes)
 		return
-	}
-	if ix.zone != nil {
-		ix.zone.forgetSilent()
 	}
 	ix.clock.AfterFunc(outagePause, func() {
 		ix.mu.Lock()

@@ -109,7 +109,7 @@ func TestSweepAmongNodesWithoutSamples(t *testing.T) {
 	if float64(p.Answered) < .95*float64(len(w.Hosts)) || p.Supporting*2 > p.Answered || p.Supporting == 0 {
 		t.Errorf("%d of %d nodes have samples", p.Supporting, p.Answered)
 	}
-	r.check(p, .9, 1.3, 1)
+	r.check(p, .8, 1.3, 1)
 }
 
 // Not more nodes are asked in a second than the rate allows.
@@ -153,7 +153,9 @@ func (r *run) lie(liars int, id func(i int) krpc.ID) (asked *int) {
 			if q.Decode(b) != nil || q.Kind != krpc.KindQuery {
 				return
 			}
-			*asked++
+			if q.Method == krpc.MethodSampleInfohashes {
+				*asked++
+			}
 			m := krpc.Message{Kind: krpc.KindReply, TID: q.TID, HasID: true, ID: id(i), Samples: []byte{}, Num: 1 << 62}
 			for j := range 20 {
 				m.Nodes = krpc.AppendNode(m.Nodes, liar(20*i+j+1))
@@ -180,8 +182,8 @@ func TestSweepGetsPastACrowd(t *testing.T) {
 	})
 	p := r.toEnd()
 	t.Logf("%.2f%% found, %d liars asked", 100*w.foundShare(r), *asked)
-	if share := w.foundShare(r); share < .99 || *asked > maxPerCell || *asked < cellNodes || p.Dropped == 0 {
-		t.Errorf("want 99%%, and at most %d liars asked", maxPerCell)
+	if share := w.foundShare(r); share < .97 || *asked > maxPerCell || *asked < cellNodes || p.Dropped == 0 {
+		t.Errorf("want 97%%, and at most %d liars asked", maxPerCell)
 	}
 }
 
@@ -194,8 +196,8 @@ func TestSweepComesToAnEnd(t *testing.T) {
 	})
 	p := r.toEnd()
 	t.Logf("%.2f%% found, %d liars asked", 100*w.foundShare(r), *asked)
-	if *asked > p.MaxZoneNodes || *asked < p.MaxZoneNodes/2 || w.foundShare(r) < .8 {
-		t.Errorf("want 80%%, and at most %d liars asked", p.MaxZoneNodes)
+	if *asked > p.MaxZoneNodes || *asked < p.MaxZoneNodes/2 || w.foundShare(r) < .5 {
+		t.Errorf("want 50%%, and at most %d liars asked", p.MaxZoneNodes)
 	}
 	if p.Remembered > p.MaxRemembered {
 		t.Errorf("%d info-hashes remembered, want at most %d", p.Remembered, p.MaxRemembered)

@@ -70,6 +70,9 @@ func (z zone) random(rng *rand.Rand) krpc.ID {
 type node struct {
 	krpc.NodeInfo
 	tries    int
+	asked    time.Time // the last time
+	blamed   bool      // was silent while others answered
+	pardoned bool
 	answered bool
 	until    time.Time // when it may be asked again; zero: it was not visited
 }
@@ -140,22 +143,6 @@ func hostOf(a netip.Addr) (host netip.Addr, public bool) {
 		host = a
 	}
 	return host, krpc.Class(a) == krpc.AddrClassPublic
-}
-
-// forgetSilent lets nodes be found again that did not answer.
-func (a *area) forgetSilent() {
-	for id, nd := range a.nodes {
-		if !nd.until.IsZero() && !nd.answered {
-			delete(a.nodes, id)
-			delete(a.addrs, nd.Addr)
-			if host, limited := hostOf(nd.Addr.Addr()); limited {
-				a.hosts[host]--
-			}
-			a.known[a.cell(id)]--
-			a.visited--
-		}
-	}
-	a.lookedUp = false
 }
 
 // target returns what to ask the node with this id for: an id of the cell that the fewest

@@ -139,19 +139,3 @@ func TestAreaIsBounded(t *testing.T) {
 		}
 	}
 }
-
-func TestForgetSilent(t *testing.T) {
-	a := newArea(zone{}, 1)
-	for i := range maxPerCell {
-		nd, _ := a.add(krpc.NodeInfo{ID: idAt(uint64(i + 1)), Addr: simnet.Addr(i)})
-		nd.until, nd.answered = start, i%2 == 0
-		a.visited++
-	}
-	a.forgetSilent()
-	if len(a.nodes) != maxPerCell/2 || len(a.addrs) != maxPerCell/2 || a.visited != maxPerCell/2 {
-		t.Errorf("%d nodes, %d addresses, %d visited", len(a.nodes), len(a.addrs), a.visited)
-	}
-	if nd, _ := a.add(krpc.NodeInfo{ID: idAt(2), Addr: simnet.Addr(1)}); nd == nil {
-		t.Error("one that was silent is not taken again")
-	}
-}
