@@ -20,6 +20,10 @@ type family struct {
 	aria2 func(h *netns.Host, entry netip.AddrPort) []string
 }
 
+// any returns an address of the host with any port, for kadnode to have a node in this
+// family and in no other.
+func (f family) any(h *netns.Host) string { return netip.AddrPortFrom(f.host(h), 0).String() }
+
 var (
 	family4 = family{
 		node: (*e2etest.Node).Addr4,
@@ -44,8 +48,7 @@ const aria2Port = 6991
 
 // testAria2 passes a file from one aria2 to another that knows nothing of it but
 // a magnet link without a tracker.
-func testAria2(t *testing.T, lab *e2etest.Lab, f family) {
-	torrent := e2etest.NewTorrent(t)
+func testAria2(t *testing.T, lab *e2etest.Lab, f family, torrent *e2etest.Torrent) {
 	seeder, leecher := lab.NewHost(t), lab.NewHost(t)
 	seed := startAria2(t, f, seeder, lab.Nodes[3], torrent.Dir, "--seed-ratio=0", "--check-integrity=true", torrent.Path)
 	e2etest.Eventually(t, 60*time.Second, "the seeder is announced", func() error {

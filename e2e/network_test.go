@@ -8,27 +8,48 @@ import (
 	"github.com/kadnode/kadnode/e2e/e2etest"
 )
 
-// TestNetwork runs clients against one network of sixteen nodes, side by side,
-// and then takes half of it away.
+// TestNetwork runs clients against one network of sixteen nodes, side by side, counts
+// what they have announced, and then takes half of the nodes away.
 func TestNetwork(t *testing.T) {
 	e2etest.Require(t, "aria2c", "node")
 	lab := e2etest.NewLab(t, 16)
+	torrent4, torrent6 := e2etest.NewTorrent(t), e2etest.NewTorrent(t)
+	byNpm, byKadnode := e2etest.RandomInfoHash(), e2etest.RandomInfoHash()
 	t.Run("clients", func(t *testing.T) {
 		t.Run("aria2 over IPv4", func(t *testing.T) {
 			t.Parallel()
-			testAria2(t, lab, family4)
+			testAria2(t, lab, family4, torrent4)
 		})
 		t.Run("aria2 over IPv6", func(t *testing.T) {
 			t.Parallel()
-			testAria2(t, lab, family6)
+			testAria2(t, lab, family6, torrent6)
 		})
 		t.Run("npm announces, others find it", func(t *testing.T) {
 			t.Parallel()
-			testNpmAnnounces(t, lab)
+			testNpmAnnounces(t, lab, byNpm)
 		})
 		t.Run("npm finds what kadnode announces", func(t *testing.T) {
 			t.Parallel()
-			testNpmFinds(t, lab)
+			testNpmFinds(t, lab, byKadnode)
+		})
+	})
+	t.Run("census", func(t *testing.T) {
+		t.Run("scrape over IPv4", func(t *testing.T) {
+			t.Parallel()
+			testScrape(t, lab, family4, torrent4.InfoHash, byNpm, byKadnode)
+		})
+		t.Run("scrape over IPv6", func(t *testing.T) {
+			t.Parallel()
+			testScrape(t, lab, family6, torrent6.InfoHash)
+		})
+		all := []string{torrent4.InfoHash, torrent6.InfoHash, byNpm, byKadnode}
+		t.Run("sample over IPv4", func(t *testing.T) {
+			t.Parallel()
+			testSample(t, lab, family4, all)
+		})
+		t.Run("sample over IPv6", func(t *testing.T) {
+			t.Parallel()
+			testSample(t, lab, family6, all)
 		})
 	})
 	t.Run("half of the nodes are killed", func(t *testing.T) { testHalfKilled(t, lab) })

@@ -22,8 +22,7 @@ const (
 
 // testNpmAnnounces lets bittorrent-dht announce a peer, and looks it up both with
 // bittorrent-dht and with kadnode.
-func testNpmAnnounces(t *testing.T, lab *e2etest.Lab) {
-	infoHash := e2etest.RandomInfoHash()
+func testNpmAnnounces(t *testing.T, lab *e2etest.Lab, infoHash string) {
 	announcer, seeker := lab.NewHost(t), lab.NewHost(t)
 	peer := netip.AddrPortFrom(announcer.Addr4, peerPort)
 	if _, err := npm(t, announcer, "announce", lab.Nodes[2].Addr4(), infoHash, strconv.Itoa(peerPort)); err != nil {
@@ -38,8 +37,7 @@ func testNpmAnnounces(t *testing.T, lab *e2etest.Lab) {
 }
 
 // testNpmFinds lets kadnode announce a peer and looks it up with bittorrent-dht.
-func testNpmFinds(t *testing.T, lab *e2etest.Lab) {
-	infoHash := e2etest.RandomInfoHash()
+func testNpmFinds(t *testing.T, lab *e2etest.Lab, infoHash string) {
 	announcer, seeker := lab.NewHost(t), lab.NewHost(t)
 	if _, err := lab.Kadnode(announcer, "announce", infoHash, "--port", strconv.Itoa(peerPort),
 		"--bootstrap", lab.Nodes[4].Addr4().String()); err != nil {
@@ -60,11 +58,18 @@ func npmHasPeer(t *testing.T, h *netns.Host, bootstrap netip.AddrPort, infoHash 
 
 // npm runs a command of node/dht.mjs on a host and returns what it prints.
 func npm(t *testing.T, h *netns.Host, command string, bootstrap netip.AddrPort, args ...string) (string, error) {
-	if _, err := os.Stat("node/node_modules/bittorrent-dht"); err != nil {
-		e2etest.SkipOrFail(t, err)
-	}
+	t.Helper()
+	requireNpm(t)
 	ctx, cancel := context.WithTimeout(t.Context(), npmDeadline)
 	defer cancel()
 	out, err := e2etest.Output(h.Command(ctx, "node", append([]string{"node/dht.mjs", command, bootstrap.String()}, args...)...))
 	return string(out), err
+}
+
+// requireNpm skips t if bittorrent-dht is not installed.
+func requireNpm(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("node/node_modules/bittorrent-dht"); err != nil {
+		e2etest.SkipOrFail(t, err)
+	}
 }
