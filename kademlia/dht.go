@@ -82,10 +82,8 @@ type DHT struct {
 	saved    chan struct{} // closed when keepSaved has ended, and saveErr is set
 	saveErr  error
 
-	mu      sync.Mutex     // guards what follows
-	failing map[*Node]bool // whose last attempt to join failed
-	found   map[*Node]bool // that have joined before
-	warned  bool           // of the outage that is
+	mu      sync.Mutex // guards what follows
+	outages outages
 	started bool
 	closed  bool
 }
@@ -93,7 +91,7 @@ type DHT struct {
 // New binds the addresses and restores the state. Nothing is answered until
 // Start. A state file that cannot be read is set aside, not lost.
 func New(cfg Config) (*DHT, error) {
-	d := &DHT{cfg: cfg, log: cfg.Log, failing: make(map[*Node]bool), found: make(map[*Node]bool), save: make(chan struct{}, 1), saved: make(chan struct{})}
+	d := &DHT{cfg: cfg, log: cfg.Log, outages: newOutages(), save: make(chan struct{}, 1), saved: make(chan struct{})}
 	if d.log == nil {
 		d.log = slog.Default()
 	}
@@ -262,8 +260,7 @@ func (d *DHT) SocketStats() []udp.Stats {
 // find: true once any of its nodes has joined.
 func (d *DHT) Ready() bool { return AnyJoined(d.nodes) }
 
-// report logs the outcome of an attempt to join: an outage once, and its end. It
-// is none while any node gets through: a host often has no way out for IPv6.
+// report logs the outcome of an attempt to join if it is news.
 func (d *DHT) report(n *Node, err error) {
 	if err == nil {
 		d.saveSoon() // Who is killed before the first interval ends keeps his id.
@@ -272,30 +269,31 @@ func (d *DHT) report(n *Node, err error) {
 	if err == nil && s.Nodes() == 0 {
 		return // It has nobody to join.
 	}
-	if lost, found := d.noteJoined(n, err); lost {
+	news, level := d.noteJoined(n, err)
+	switch news {
+	case allLost:
 		d.log.Warn("cannot join the DHT yet; serving, and trying again", "bootstrap", d.cfg.Bootstrap, "err", err)
-	} else if found {
+	case oneLost:
+		d.log.Log(context.Background(), level, "one of the nodes cannot join the DHT yet; serving, and trying again", "listen", n.LocalAddr(), "err", err)
+	case joined:
 		d.log.Info("joined the DHT", "listen", n.LocalAddr(), "id", s.ID, "contacts", s.Nodes())
 	}
 }
 
-// noteJoined tells whether an outage has begun with this outcome, or whether it is
-// the first success of the node or the end of an outage.
-func (d *DHT) noteJoined(n *Node, err error) (lost, found bool) {
+// noteJoined tells what news the outcome of an attempt to join is, and how severe an
+// outage of one node: a host often has no way out for IPv6, and who listens on all its
+// addresses has not asked for one.
+func (d *DHT) noteJoined(n *Node, err error) (joinNews, slog.Level) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case d.closed:
-	case err == nil:
-		delete(d.failing, n)
-		found = d.warned || !d.found[n]
-		d.found[n], d.warned = true, false
-	default:
-		d.failing[n] = true
-		lost = !d.warned && len(d.failing) == len(d.nodes)
-		d.warned = d.warned || lost
+	if d.closed {
+		return noNews, 0
 	}
-	return lost, found
+	news, level := d.outages.note(n, err, len(d.nodes)), slog.LevelWarn
+	if n.LocalAddr().Addr().IsUnspecified() && !d.outages.nodes[n].found {
+		level = slog.LevelInfo
+	}
+	return news, level
 }
 
 // DropBlocked removes contacts that are on the blocklist from all tables, after that
@@ -307,22 +305,15 @@ func (d *DHT) DropBlocked() {
 }
 
 // Traverse runs a lookup on every node at once and waits for all. lookup returns
-// what to look up at a node; its Done is overwritten. The results are in the
+// what to look up at a node; the callbacks come one at a time. The results are in the
 // order of Nodes. When ctx ends, the lookups are stopped, and their results say so.
 func (d *DHT) Traverse(ctx context.Context, lookup func(*Node) Lookup) []LookupResult {
-	results := make([]LookupResult, len(d.nodes))
-	var pending sync.WaitGroup
-	pending.Add(len(d.nodes))
-	for i, n := range d.nodes {
-		l := lookup(n)
-		l.Done = func(r LookupResult) {
-			results[i] = r
-			pending.Done()
-		}
-		defer context.AfterFunc(ctx, n.Lookup(l))()
-	}
-	pending.Wait()
-	return results
+	var all Lookups
+	ended := make(chan struct{})
+	all.Start(d.nodes, func(i int) Lookup { return lookup(d.nodes[i]) }, func() { close(ended) })
+	defer context.AfterFunc(ctx, all.Stop)()
+	<-ended
+	return all.Results
 }
 
 // FindNode looks up the nodes closest to target, at every node of d.

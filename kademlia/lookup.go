@@ -60,7 +60,7 @@ type candidate struct {
 type lookup struct {
 	target     krpc.ID
 	k, alpha   int
-	tokens     bool        // a node counts only with a token, unless k have none
+	tokens     bool        // it ends with k tokens, or k nodes that give none
 	candidates []candidate // closest first
 	queries    int
 	shell      int // the last one that was widened to
@@ -138,11 +138,12 @@ walk:
 			dead++
 			continue
 		case replied:
-			if l.tokens && !goodToken(c.token) && unwilling < l.k {
+			if l.tokens && !goodToken(c.token) {
 				unwilling++
-				break
+			} else {
+				done++
 			}
-			if done++; done == l.k {
+			if done == l.k || unwilling == l.k {
 				break walk
 			}
 		case asked:

@@ -86,13 +86,12 @@ func (c *NodeConfig) withDefaults() (NodeConfig, error) {
 // Node is a DHT node at one address. It is passive and safe for concurrent use;
 // see the package comment.
 type Node struct {
-	cfg      NodeConfig
-	v6       bool
-	endpoint *krpc.Endpoint
-	handlers [krpc.NumMethods]HandlerFunc // fixed once started
-	siblings []*Node                      // of the same program; fixed once started
-	// onContact is told of new contacts; nil: nobody is. Fixed once started.
-	onContact func(krpc.NodeInfo)
+	cfg       NodeConfig
+	v6        bool
+	endpoint  *krpc.Endpoint
+	handlers  [krpc.NumMethods]HandlerFunc // fixed once started
+	siblings  []*Node                      // of the same program; fixed once started
+	onContact []func(krpc.NodeInfo)        // are told of new contacts; fixed once started
 	tokens    tokens
 	view      atomic.Pointer[view]
 	counters  counters
@@ -155,14 +154,27 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 // and before the first datagram is delivered.
 func (n *Node) Handle(m krpc.Method, h HandlerFunc) { n.handlers[m] = h }
 
-// OnContact has f called for every node that is new in the table. There is one f;
-// it may not block. OnContact must be called before Start.
-func (n *Node) OnContact(f func(krpc.NodeInfo)) { n.onContact = f }
+// OnContact has f called for every node that is new in the table, after those that were
+// given before. f may not block. OnContact must be called before Start.
+func (n *Node) OnContact(f func(krpc.NodeInfo)) { n.onContact = append(n.onContact, f) }
 
 // Closest returns the up to count contacts closest to target that answer, closest
 // first, from the table alone. It takes no lock. count is at most MaxK.
 func (n *Node) Closest(target krpc.ID, count int) []krpc.NodeInfo {
 	return n.view.Load().infos(target, count)
+}
+
+// IsNear tells whether one of the k contacts closest to target is at addr. It takes no
+// lock and allocates nothing.
+func (n *Node) IsNear(addr netip.AddrPort, target krpc.ID) bool {
+	var s selection
+	n.view.Load().closest(&s, target, n.cfg.K)
+	for _, b := range s.best[:s.n] {
+		if b.c.at(addr) {
+			return true
+		}
+	}
+	return false
 }
 
 // Deliver takes one datagram; it is the krpc.PacketFunc of the transport.

@@ -11,6 +11,10 @@ import (
 // maxToken is the longest token that is sent back; the longest seen has 40 bytes.
 const maxToken = 128
 
+// ErrNoToken says that a node was not asked to store since it has given no token for it,
+// or none of a sensible length.
+var ErrNoToken = errors.New("kademlia: store: no token")
+
 // Store describes a STORE: what nodes are asked to keep at a target, with the tokens
 // that a lookup got from them.
 type Store struct {
@@ -41,8 +45,8 @@ func (r *StoreResult) Add(o StoreResult) {
 }
 
 // StoreFailure is a node that has not stored what it was asked to: it sent an error
-// (an *krpc.Error), has not answered in time (krpc.ErrTimeout), or was not waited for
-// (ErrStopped).
+// (an *krpc.Error), has not answered in time (krpc.ErrTimeout), was not waited for
+// (ErrStopped), or has given no token (ErrNoToken).
 type StoreFailure struct {
 	Node krpc.NodeInfo
 	Err  error
@@ -57,10 +61,16 @@ func (n *Node) Store(at []Contact, cfg Store) (stop func()) {
 		r := &storeRequest{s: s, to: c.NodeInfo}
 		s.open = append(s.open, r)
 	}
-	for i, c := range at {
-		s.open[i].send(c.Token)
+	for i, r := range slices.Clone(s.open) {
+		if token := at[i].Token; goodToken(token) {
+			r.send(token)
+		} else {
+			r.end(ErrNoToken)
+		}
 	}
-	s.settle()
+	if len(at) == 0 {
+		s.settle()
+	}
 	return func() {
 		n.mu.Lock()
 		defer n.unlock()

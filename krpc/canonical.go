@@ -3,10 +3,11 @@ package krpc
 import "bytes"
 
 // Canonical reports whether b is one bencoded value and nothing behind it, with the
-// keys of every dictionary in order and none twice: what may be stored (BEP 44). It
+// keys of every dictionary in order and none twice: what may be stored (BEP 44). It may
+// nest as deep as there is room for it within the two dictionaries of a message. It
 // allocates nothing.
 func Canonical(b []byte) bool {
-	s := scanner{b: b}
+	s := scanner{b: b, depth: 2}
 	return s.canonical() && !s.failed && s.pos == len(b)
 }
 

@@ -36,8 +36,8 @@ var canonicalValues = []struct {
 	{"d1:ai1e1:ai1ee", false},
 	{"d0:i1e0:i1ee", false},
 	{"ld1:ald1:bi1e1:ai1eeeee", false},
-	{strings.Repeat("l", maxDepth) + strings.Repeat("e", maxDepth), true},
-	{strings.Repeat("l", maxDepth+1) + strings.Repeat("e", maxDepth+1), false},
+	{strings.Repeat("l", maxDepth-2) + strings.Repeat("e", maxDepth-2), true},
+	{strings.Repeat("l", maxDepth-1) + strings.Repeat("e", maxDepth-1), false},
 }
 
 func TestCanonical(t *testing.T) {

@@ -235,7 +235,7 @@ func (d *decoder) arg(key []byte) {
 	case "nodes6":
 		m.Nodes6 = d.bytes(ArgNodes6, anyLen)
 	case "noseed":
-		m.NoSeed = d.flag(ArgNoSeed)
+		m.NoSeed = d.one(ArgNoSeed)
 	case "num":
 		m.Num, _ = d.int(ArgNum)
 	case "port":
@@ -245,9 +245,9 @@ func (d *decoder) arg(key []byte) {
 	case "samples":
 		m.Samples = d.bytes(ArgSamples, anyLen)
 	case "scrape":
-		m.Scrape = d.flag(ArgScrape)
+		m.Scrape = d.one(ArgScrape)
 	case "seed":
-		m.Seed = d.flag(ArgSeed)
+		m.Seed = d.one(ArgSeed)
 	case "seq":
 		m.Seq, m.HasSeq = d.int(ArgSeq)
 	case "sig":
@@ -306,6 +306,12 @@ func (d *decoder) int(arg Arg) (int64, bool) {
 func (d *decoder) flag(arg Arg) bool {
 	v, _ := d.int(arg)
 	return v != 0
+}
+
+// one reads a flag of BEP 33, which any other number leaves unset.
+func (d *decoder) one(arg Arg) bool {
+	v, _ := d.int(arg)
+	return v == 1
 }
 
 func (d *decoder) port() uint16 {

@@ -353,7 +353,8 @@ func TestDecodeFlags(t *testing.T) {
 				ArgImpliedPort: m.ImpliedPort, ArgSeed: m.Seed, ArgNoSeed: m.NoSeed, ArgScrape: m.Scrape,
 			}[arg]
 		}
-		for value, want := range map[string]bool{"i1e": true, "i0e": false, "i7e": true, "i-1e": true} {
+		any := arg == ArgImpliedPort // BEP 5: "present and non-zero"; BEP 33: 1
+		for value, want := range map[string]bool{"i1e": true, "i0e": false, "i7e": any, "i-1e": any} {
 			if m := decodeArgs(t, key+value); get(m) != want || m.Malformed != 0 {
 				t.Errorf("%s %s: %v, malformed %b", key, value, get(m), m.Malformed)
 			}
