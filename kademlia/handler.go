@@ -50,10 +50,10 @@ func (n *Node) AddNodes(rq *krpc.Request, target krpc.ID) {
 		k = min(k, DefaultK) // both lists have to fit into krpc.MaxReply
 	}
 	if want&krpc.WantN4 != 0 {
-		rq.Reply.Nodes = n.closestOf(false, rq.Scratch(26*k), target, k)
+		rq.Reply.Nodes = n.closestOf(false, rq.Scratch(krpc.Node4Len*k), target, k)
 	}
 	if want&krpc.WantN6 != 0 {
-		rq.Reply.Nodes6 = n.closestOf(true, rq.Scratch(38*k), target, k)
+		rq.Reply.Nodes6 = n.closestOf(true, rq.Scratch(krpc.Node6Len*k), target, k)
 	}
 }
 

@@ -84,14 +84,15 @@ func TestSizeRestsOnRandomTargets(t *testing.T) {
 	n.Ping(simnet.Addr(0), func(PingResult, error) {})
 	l.clock.Run(time.Second)
 	for kind := range LookupKind(numLookupKinds) {
-		if kind != LookupFindNode && kind != LookupUpkeep && lookup(kind, krpc.ID{2}) != 0 {
+		random := kind == LookupUpkeep || kind == LookupFindNode || kind == LookupSample
+		if !random && lookup(kind, krpc.ID{2}) != 0 {
 			t.Errorf("a lookup of kind %v counts", kind)
 		}
 	}
 	if lookup(LookupUpkeep, n.ID()) != 0 {
 		t.Error("a lookup for the own id counts")
 	}
-	if lookup(LookupUpkeep, krpc.ID{3}) != 1 || lookup(LookupFindNode, krpc.ID{0x84}) != 2 {
+	if lookup(LookupUpkeep, krpc.ID{3}) != 1 || lookup(LookupFindNode, krpc.ID{0x84}) != 2 || lookup(LookupSample, krpc.ID{0x44}) != 3 {
 		t.Error("a lookup for a random target does not count")
 	}
 	if s := n.Stats(); s.NetworkSize < 10 || s.NetworkSize > 40 {

@@ -83,20 +83,6 @@ type LookupResult struct {
 	Err error
 }
 
-// LookupsFailed returns why no lookup of results ran to its end; nil if one did, or if
-// there was none.
-func LookupsFailed(results []LookupResult) error {
-	for _, r := range results {
-		if r.Err == nil {
-			return nil
-		}
-	}
-	if len(results) == 0 {
-		return nil
-	}
-	return results[0].Err
-}
-
 // traversal runs a lookup on the endpoint. The node's mu guards it.
 type traversal struct {
 	n       *Node

@@ -179,8 +179,8 @@ func (n *Node) welcomed(c krpc.NodeInfo) {
 	if !n.started || n.closed {
 		return
 	}
-	if n.onContact != nil {
-		n.later(func() { n.onContact(c) })
+	for _, f := range n.onContact {
+		n.later(func() { f(c) })
 	}
 	switch size := n.table.size(); {
 	case size == 1:

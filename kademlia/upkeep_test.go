@@ -38,6 +38,24 @@ func TestWhoEntersTheTable(t *testing.T) {
 	}
 }
 
+func TestAllAreToldOfANewContact(t *testing.T) {
+	l := newLab(t)
+	n := l.node(simnet.Addr(0), nil)
+	var told []string
+	for _, name := range []string{"first", "second"} {
+		n.OnContact(func(c krpc.NodeInfo) { told = append(told, name+" "+c.Addr.String()) })
+	}
+	n.Start()
+	s := l.stranger(simnet.Addr(1))
+	s.answer = pong(s.id)
+	s.ask(simnet.Addr(0), packet(krpc.MethodPing, func(m *krpc.Message) { m.ID = s.id }))
+	l.clock.Run(time.Minute)
+	addr := simnet.Addr(1).String()
+	if !slices.Equal(told, []string{"first " + addr, "second " + addr}) {
+		t.Errorf("told: %v", told)
+	}
+}
+
 // Whoever asks a few questions gets the answers before he is asked himself.
 func TestAnswersGoBeforeQuestions(t *testing.T) {
 	l := newLab(t)

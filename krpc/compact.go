@@ -12,9 +12,12 @@ const (
 	portLen  = 2
 	addr4Len = ip4Len + portLen
 	addr6Len = ip6Len + portLen
+)
 
-	node4Len = IDLen + addr4Len
-	node6Len = IDLen + addr6Len
+// The lengths of an entry of Message.Nodes and Message.Nodes6 (BEP 5, BEP 32).
+const (
+	Node4Len = IDLen + addr4Len
+	Node6Len = IDLen + addr6Len
 )
 
 // AppendCompactAddr appends the compact form of a to dst: 6 bytes for IPv4,
@@ -76,14 +79,14 @@ func reachable(a netip.AddrPort) bool {
 // at the end, port 0, unspecified addresses, and IPv4 ones in Nodes6 (BEP 32).
 // It allocates nothing.
 func (m *Message) EachNode(f func(NodeInfo) bool) {
-	for b := m.Nodes; len(b) >= node4Len; b = b[node4Len:] {
-		a, _ := ParseCompactAddr(b[IDLen:node4Len])
+	for b := m.Nodes; len(b) >= Node4Len; b = b[Node4Len:] {
+		a, _ := ParseCompactAddr(b[IDLen:Node4Len])
 		if reachable(a) && !f(NodeInfo{ID: ID(b[:IDLen]), Addr: a}) {
 			return
 		}
 	}
-	for b := m.Nodes6; len(b) >= node6Len; b = b[node6Len:] {
-		a, _ := ParseCompactAddr(b[IDLen:node6Len])
+	for b := m.Nodes6; len(b) >= Node6Len; b = b[Node6Len:] {
+		a, _ := ParseCompactAddr(b[IDLen:Node6Len])
 		if reachable(a) && a.Addr().Is6() && !f(NodeInfo{ID: ID(b[:IDLen]), Addr: a}) {
 			return
 		}

@@ -15,7 +15,7 @@ type itemsMetrics struct {
 	evicted, expire *prometheus.Desc
 
 	republished, handedOver *prometheus.Desc
-	handovers, maxHandovers *prometheus.Desc
+	newcomers, maxNewcomers *prometheus.Desc
 	copies, updates         *prometheus.Desc
 	spreading, maxSpreading *prometheus.Desc
 
@@ -38,8 +38,8 @@ func newItemsMetrics(d *descs, t *trackerMetrics) itemsMetrics {
 
 		republished:  d.add("items_republished_total", "Items of others that this node put again when they were due."),
 		handedOver:   d.add("items_handed_over_total", "Items that were given to new nodes near to them."),
-		handovers:    d.add("item_handovers", "Items that wait to be given to a new node."),
-		maxHandovers: d.add("item_handovers_limit", "Most items that wait to be given to new nodes."),
+		newcomers:    d.add("items_newcomers", "New nodes that are being given items."),
+		maxNewcomers: d.add("items_newcomers_limit", "Most new nodes that are given items at a time."),
 		copies:       d.add("item_copies_left_total", "Copies that gets of this program have left at the closest node without the item."),
 		updates:      d.add("items_updated_total", "Nodes that had an older version, and were given the newer by gets of this program."),
 		spreading:    d.add("items_spreading", "Copies and updates under way."),
@@ -80,8 +80,8 @@ func (m *itemsMetrics) collect(e emitter, items []*store.Items) {
 	e.counter(m.expire, t.Expired)
 	e.counter(m.republished, t.Republished)
 	e.counter(m.handedOver, t.HandedOver)
-	e.count(m.handovers, t.Handovers)
-	e.count(m.maxHandovers, t.MaxHandovers)
+	e.count(m.newcomers, t.Newcomers)
+	e.count(m.maxNewcomers, t.MaxNewcomers)
 	e.counter(m.copies, t.CopiesLeft)
 	e.counter(m.updates, t.Updated)
 	e.count(m.spreading, t.Spreading)
@@ -113,8 +113,8 @@ func addItems(t, s *store.Stats) {
 	t.Expired += s.Expired
 	t.Republished += s.Republished
 	t.HandedOver += s.HandedOver
-	t.Handovers += s.Handovers
-	t.MaxHandovers += s.MaxHandovers
+	t.Newcomers += s.Newcomers
+	t.MaxNewcomers += s.MaxNewcomers
 	t.CopiesLeft += s.CopiesLeft
 	t.Updated += s.Updated
 	t.Spreading += s.Spreading

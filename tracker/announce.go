@@ -48,88 +48,65 @@ func (t *Tracker) AnnouncePeer(ih krpc.ID, o AnnounceOptions, onPeer func(netip.
 	}
 	a := t.newAnnounce(ih, o, onDone)
 	a.onPeer = onPeer
-	a.start()
-	return a.stop, nil
+	a.start(a.lookup, a.settle)
+	return a.Stop, nil
 }
 
 // announce is a search, followed at each node by stores as soon as its lookup has
-// ended. Its fields are used by the search's events alone.
+// ended.
 type announce struct {
 	search
-	o          AnnounceOptions
-	onLookedUp func() // nil, or called once, when all lookups have ended
-	onDone     func(AnnounceResult)
-
-	stops   []func() // of the stores
-	lookups int      // under way
-	waiting int      // lookups and stores under way
+	o       AnnounceOptions
+	onDone  func(AnnounceResult)
+	waiting int // stores under way, of a node each, and the search
 	res     AnnounceResult
 }
 
 func (t *Tracker) newAnnounce(ih krpc.ID, o AnnounceOptions, onDone func(AnnounceResult)) *announce {
-	a := &announce{
+	return &announce{
 		search:  search{t: t, ih: ih, kind: kademlia.LookupAnnounce},
 		o:       o,
 		onDone:  onDone,
-		lookups: len(t.nodes),
-		waiting: len(t.nodes),
+		waiting: 1,
 	}
-	a.onEnd = a.lookedUp
-	return a
 }
 
-// stop ends the announce early: the stores under way end with ErrStopped.
-func (a *announce) stop() {
-	a.search.stop()
-	a.events.Do(func() {
-		for _, stop := range a.stops {
-			stop()
-		}
-	})
-}
-
-// lookedUp goes on with the stores of node i.
-func (a *announce) lookedUp(i int) {
-	if a.results[i].Err == nil && !a.stopped {
-		a.storeAt(i)
-	}
-	if a.lookups--; a.lookups == 0 && a.onLookedUp != nil {
-		a.onLookedUp()
-	}
-	a.settle()
+func (a *announce) lookup(i int) kademlia.Lookup {
+	l := a.search.lookup(i)
+	l.Done = func(kademlia.LookupResult) { a.storeAt(i) }
+	return l
 }
 
 // storeAt asks the k closest nodes that gave node i a token.
 func (a *announce) storeAt(i int) {
-	n := a.t.nodes[i]
+	if a.Results[i].Err != nil || a.Stopped {
+		return
+	}
 	port := a.o.Port
 	if port == 0 {
-		port = n.LocalAddr().Port()
+		port = a.t.nodes[i].LocalAddr().Port()
 	}
 	a.waiting++
-	a.stops = append(a.stops, n.Store(a.results[i].Willing, kademlia.Store{
+	a.Store(i, a.Results[i].Willing, kademlia.Store{
 		Method: krpc.MethodAnnouncePeer,
 		Fill: func(m *krpc.Message, _ krpc.NodeInfo) {
 			m.HasInfoHash, m.InfoHash = true, a.ih
 			m.Port, m.ImpliedPort, m.Seed = port, a.o.ImpliedPort, a.o.Seed
 		},
-		Lookup: a.lookup(i, n),
 		Done: func(res kademlia.StoreResult) {
-			a.events.Do(func() {
-				a.res.Add(res)
-				a.settle()
-			})
+			a.res.Add(res)
+			a.settle()
 		},
-	}))
+	})
 }
 
-// settle takes note that a lookup has ended, or the stores of a node.
+// settle takes note that the search has ended, or the stores of a node.
 func (a *announce) settle() {
 	if a.waiting--; a.waiting > 0 {
 		return
 	}
-	a.res.Peers, a.res.Lookups = len(a.peers), a.results
-	if !a.stopped {
+	a.res.Peers, a.res.Lookups = len(a.peers), a.Results
+	if !a.Stopped {
 		a.t.counters.announces.Add(1)
 		if a.res.Stored == 0 {
 			a.t.counters.announcesFailed.Add(1)

@@ -66,7 +66,6 @@ func (t *Tracker) announceTracked(turn *schedule.Turn[AnnounceOptions]) (stop fu
 	a := t.newAnnounce(turn.Key, turn.Job, func(res AnnounceResult) { turn.End(res.Stored > 0) })
 	// Stores are not waited for: one of eight datagrams lost would hold up the next
 	// lookup for the hard timeout.
-	a.onLookedUp = turn.Free
-	a.start()
-	return a.stop
+	a.start(a.lookup, func() { turn.Free(); a.settle() })
+	return a.Stop
 }

@@ -74,6 +74,9 @@ func hasAddr(s *Swarms, ih krpc.ID, a netip.Addr, now time.Time) bool {
 
 func checkBooks(t *testing.T, s *Swarms) {
 	t.Helper()
+	if n := s.hashes.Load(); n != int64(s.Stats().Hashes) {
+		t.Fatalf("booked %d info-hashes, held %d", n, s.Stats().Hashes)
+	}
 	for i := range s.shards {
 		sh := &s.shards[i]
 		total, charged := [families]tally{}, 0

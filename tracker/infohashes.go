@@ -95,7 +95,7 @@ func (t *Tracker) serveSampleInfohashes(n *kademlia.Node, rq *krpc.Request) erro
 	s := t.sampler.at(rq.Now)
 	n.AddNodes(rq, rq.Query.Target)
 	s.fill(rq)
-	rq.Reply.Interval, rq.Reply.Num = s.secondsLeft(rq.Now), int64(t.swarms.hashes())
+	rq.Reply.Interval, rq.Reply.Num = s.secondsLeft(rq.Now), t.swarms.hashes.Load()
 	t.sampler.served.Add(uint64(len(rq.Reply.Samples) / krpc.IDLen))
 	return nil
 }
@@ -106,23 +106,9 @@ func (t *Tracker) serveSampleInfohashes(n *kademlia.Node, rq *krpc.Request) erro
 func (s *hashSample) fill(rq *krpc.Request) {
 	r := &rq.Reply
 	r.Samples, r.Interval, r.Num = s.hashes[:0], longestInterval, longestNum
-	wanted := min(len(s.hashes), minSamples*krpc.IDLen)
-	for samplesRoom(rq) < wanted && len(r.Nodes)+len(r.Nodes6) > 0 {
-		dropFarthest(r)
-	}
-	room := max(0, samplesRoom(rq))
+	// There is the key with no samples yet: their length takes two more digits, at most.
+	const digits = len("00")
+	rq.MakeRoom(min(len(s.hashes), minSamples*krpc.IDLen) + digits)
+	room := max(0, rq.Room()-digits)
 	r.Samples = s.hashes[:min(len(s.hashes), room-room%krpc.IDLen)]
-}
-
-// samplesRoom returns how many bytes of samples fit into the reply, which has the key
-// with no samples yet; their length takes up to two more digits.
-func samplesRoom(rq *krpc.Request) int { return rq.Room() - len("00") }
-
-// dropFarthest takes the farthest node out of the longer list.
-func dropFarthest(r *krpc.Message) {
-	if len(r.Nodes)/node4Len > len(r.Nodes6)/node6Len {
-		r.Nodes = r.Nodes[:len(r.Nodes)-node4Len]
-	} else {
-		r.Nodes6 = r.Nodes6[:len(r.Nodes6)-node6Len]
-	}
 }

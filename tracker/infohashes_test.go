@@ -173,23 +173,21 @@ func TestSampleFillsTheReply(t *testing.T) {
 	}
 }
 
-// Nodes give way, the farthest first, until the least number of samples fits.
+// Nodes give way, those of the other family first, until the least number of samples fits.
 func TestSampleTakesRoomFromTheNodes(t *testing.T) {
 	w := newWorld(t, 1, Config{})
 	m := w.any()
 	storeHashes(t, m.swarms, 0, 1000, w.clock.Now())
 	rq := &krpc.Request{Now: w.clock.Now(), From: stranger}
 	rq.Reply = krpc.Message{Kind: krpc.KindReply, TID: []byte("abcd"), Version: []byte("KN01"), IP: stranger, HasID: true}
-	nodes := bytes.Repeat([]byte{1}, 20*node4Len)
-	rq.Reply.Nodes, rq.Reply.Nodes6 = nodes, bytes.Repeat([]byte{1}, 20*node6Len)
+	rq.Reply.Nodes, rq.Reply.Nodes6 = make([]byte, 16*krpc.Node4Len), make([]byte, 20*krpc.Node6Len)
 	m.sampler.at(rq.Now).fill(rq)
 	r := &rq.Reply
 	if n := len(r.Samples) / krpc.IDLen; n < minSamples || n > minSamples+2 {
 		t.Errorf("%d samples, want about %d", n, minSamples)
 	}
-	four, six := len(r.Nodes)/node4Len, len(r.Nodes6)/node6Len
-	if rq.Room() < 0 || rq.Room() > node6Len || four-six > 1 || six > four || len(r.Nodes)%node4Len+len(r.Nodes6)%node6Len != 0 {
-		t.Errorf("%d and %d nodes, and room for %d bytes", four, six, rq.Room())
+	if rq.Room() < 0 || rq.Room() > krpc.Node6Len || len(r.Nodes) != 16*krpc.Node4Len || len(r.Nodes6) == 0 {
+		t.Errorf("%d and %d bytes of nodes, and room for %d", len(r.Nodes), len(r.Nodes6), rq.Room())
 	}
 }
 

@@ -12,15 +12,6 @@ import (
 // in a hundred may have expired; many more only where nobody calls Expire.
 const maxDraws = 512
 
-// hashes returns the number of info-hashes in the store. It takes the lock of one
-// shard after the other for a moment.
-func (s *Swarms) hashes() (n int) {
-	for i := range s.shards {
-		n += s.shards[i].size()
-	}
-	return n
-}
-
 // sampleHashes returns up to limit info-hashes that have peers: a uniform sample
 // without replacement, in random order, unless the store changes meanwhile. It holds
 // no lock for longer than it takes to read one of them.

@@ -53,7 +53,7 @@ func TestScrapeTellsWhatWasAnnounced(t *testing.T) {
 	mustAnnounce(t, m.swarms, ih, netip.MustParseAddrPort("[2a01::1]:1"), false, w.clock.Now())
 	r := w.scrape(m, stranger, ih, 0)
 	wantFilters(t, r, bloomOf("91.1.2.3"), bloomOf("90.1.2.3", "2a01::1"))
-	if len(r.Nodes) != 8*node4Len || len(r.Token) != kademlia.TokenLen || len(slices.Collect(r.EachPeer)) != 2 {
+	if len(r.Nodes) != 8*krpc.Node4Len || len(r.Token) != kademlia.TokenLen || len(slices.Collect(r.EachPeer)) != 2 {
 		t.Errorf("reply %+v, want nodes, a token and the IPv4 peers too", r)
 	}
 	if r := w.getPeers(m, stranger, ih); r.BFsd != nil || r.BFpe != nil {
@@ -99,7 +99,7 @@ func TestScrapeReplyIsFilledToTheBrim(t *testing.T) {
 					t.Fatalf("tid of %d: %d bytes, %+v", tid, length, r)
 				}
 				own, others := r.Nodes, r.Nodes6
-				ownLen, otherLen, otherWant := node4Len, node6Len, krpc.WantN6
+				ownLen, otherLen, otherWant := krpc.Node4Len, krpc.Node6Len, krpc.WantN6
 				if m.node.Is6() {
 					own, others, ownLen, otherLen, otherWant = others, own, otherLen, ownLen, krpc.WantN4
 				}

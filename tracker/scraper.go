@@ -31,19 +31,15 @@ type ScrapeResult struct {
 // and of our own store. onDone is called once, perhaps before FindScrape returns,
 // and may not block. stop ends it early, with kademlia.ErrStopped in the result.
 func (t *Tracker) FindScrape(ih krpc.ID, onDone func(ScrapeResult)) (stop func()) {
-	s := &scrape{replies: make([]map[krpc.NodeInfo]*krpc.Message, len(t.nodes))}
+	s := &scrape{
+		search:  search{t: t, ih: ih, kind: kademlia.LookupScrape},
+		replies: make([]map[krpc.NodeInfo]*krpc.Message, len(t.nodes)),
+	}
 	for i := range s.replies {
 		s.replies[i] = make(map[krpc.NodeInfo]*krpc.Message)
 	}
-	s.search = search{t: t, ih: ih, kind: kademlia.LookupScrape, onReply: s.replied}
-	left := len(t.nodes)
-	s.onEnd = func(int) {
-		if left--; left == 0 {
-			onDone(s.sum())
-		}
-	}
-	s.start()
-	return s.stop
+	s.Start(t.nodes, s.lookup, func() { onDone(s.sum()) })
+	return s.Stop
 }
 
 // Scrape estimates the size of the swarm of ih, as FindScrape does, once a node has
@@ -72,16 +68,20 @@ type scrape struct {
 	replies []map[krpc.NodeInfo]*krpc.Message // by node of ours, and who sent it
 }
 
-func (s *scrape) replied(i int, from krpc.NodeInfo, r *krpc.Message) { s.replies[i][from] = r }
+func (s *scrape) lookup(i int) kademlia.Lookup {
+	l := s.search.lookup(i)
+	l.Visit = func(from krpc.NodeInfo, r *krpc.Message) { s.replies[i][from] = r }
+	return l
+}
 
 // sum unites what our store and the closest nodes have.
 func (s *scrape) sum() ScrapeResult {
-	res := ScrapeResult{Lookups: s.results}
+	res := ScrapeResult{Lookups: s.Results}
 	var seeds, peers krpc.Bloom
 	s.t.swarms.Scrape(s.ih, &seeds, &peers, s.t.clock.Now())
 	var legacy []netip.Addr
 	for i, n := range s.t.nodes {
-		for _, c := range s.results[i].Closest {
+		for _, c := range s.Results[i].Closest {
 			switch r := s.replies[i][c.NodeInfo]; {
 			case r.BFsd != nil && r.BFpe != nil:
 				if sd, pe := (*krpc.Bloom)(r.BFsd), (*krpc.Bloom)(r.BFpe); !full(sd) && !full(pe) {

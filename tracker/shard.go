@@ -3,6 +3,7 @@ package tracker
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/kadnode/kadnode/krpc"
@@ -17,6 +18,7 @@ const hashCost = 112 + 96 + 33*16/7 + 10
 // shard is a store of its own, for the info-hashes that fall to it.
 type shard struct {
 	limits *limits
+	hashes *atomic.Int64 // in all shards
 
 	mu sync.Mutex
 	// lru orders the swarms by their last announce or lookup. Like swarms it is
@@ -176,6 +178,7 @@ func (sh *shard) add(ih *krpc.ID, t uint32) *swarm {
 	sw.peers[v6].width = width6
 	sh.lru.Add(*ih, sw)
 	sh.swarms = append(sh.swarms, sw)
+	sh.hashes.Add(1)
 	sh.bytes += hashCost
 	return sw
 }
@@ -190,6 +193,7 @@ func (sh *shard) remove(sw *swarm) {
 	for f := range sw.peers {
 		sh.settle(family(f), sw.peers[f].tally(), tally{})
 	}
+	sh.hashes.Add(-1)
 	sh.bytes -= hashCost
 	end := len(sh.swarms) - 1
 	last := sh.swarms[end]

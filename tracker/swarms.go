@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/kadnode/kadnode/krpc"
@@ -114,6 +115,7 @@ type Swarms struct {
 	epoch  time.Time // when tick 0 began
 	key    krpc.SipKey
 	shards []shard
+	hashes atomic.Int64 // info-hashes in the shards
 	sweep  sweep
 }
 
@@ -146,7 +148,7 @@ func NewSwarms(cfg SwarmsConfig, now time.Time) *Swarms {
 		shards: make([]shard, n),
 	}
 	for i := range s.shards {
-		s.shards[i].limits = &s.limits
+		s.shards[i].limits, s.shards[i].hashes = &s.limits, &s.hashes
 		s.shards[i].rng.Seed(cfg.Rand.Uint64(), cfg.Rand.Uint64())
 	}
 	s.sweep.shard = n // no round is under way

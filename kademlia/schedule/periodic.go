@@ -117,14 +117,20 @@ func (p *Periodic[J]) Close() {
 // Add has job run now, and again at every interval until Remove. The run under way of
 // the job that it replaces is stopped. The error is nil, ErrTooMany, ErrClosed or what
 // Config.Replaces says.
-func (p *Periodic[J]) Add(key krpc.ID, job J) error {
-	replaced, err := p.add(key, job)
+func (p *Periodic[J]) Add(key krpc.ID, job J) error { return p.replace(key, job, false) }
+
+// AddDone is Add for a job that has just been done: it is not run now, but first at its
+// slot in the next interval.
+func (p *Periodic[J]) AddDone(key krpc.ID, job J) error { return p.replace(key, job, true) }
+
+func (p *Periodic[J]) replace(key krpc.ID, job J, done bool) error {
+	replaced, err := p.add(key, job, done)
 	replaced.halt()
 	return err
 }
 
 // add adds a job. It returns the turn that this makes obsolete, or nil.
-func (p *Periodic[J]) add(key krpc.ID, job J) (replaced *Turn[J], err error) {
+func (p *Periodic[J]) add(key krpc.ID, job J, done bool) (replaced *Turn[J], err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := p.byKey[key]
@@ -142,6 +148,9 @@ func (p *Periodic[J]) add(key krpc.ID, job J) (replaced *Turn[J], err error) {
 	now := p.cfg.Clock.Now()
 	e := &entry[J]{key: key, job: job, slot: p.newSlot()}
 	e.due = Due[*entry[J]]{At: now, Of: e}
+	if done {
+		e.due.At = now.Add(p.wait(e, true, now))
+	}
 	p.byKey[key] = e
 	p.queue.Push(&e.due)
 	p.arm(now)

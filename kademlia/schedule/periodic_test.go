@@ -95,6 +95,30 @@ func TestAJobRunsOnceAnInterval(t *testing.T) {
 	}
 }
 
+// What has just been done is spread over the interval from the start.
+func TestJobsThatAreDoneWaitForTheirSlots(t *testing.T) {
+	r := newStarted(t, nil)
+	for range 6000 {
+		if err := r.AddDone(krpc.RandomID(r.keys), "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for minute, n := range r.begins(180) {
+		// In the first minutes each is a little late, and in the first hour none is early.
+		if n > 130 || minute >= 4 && n < 70 {
+			t.Errorf("%d runs in minute %d, want about 100", n, minute)
+		}
+	}
+	if n := len(r.begun); n < 17_000 || n > 18_000 {
+		t.Errorf("%d runs in 3 hours, want 6 000 an hour", n)
+	}
+	r = newStarted(t, nil)
+	r.mustAdd(keyA, "b")
+	if err := r.AddDone(keyA, "a"); err != errOlder {
+		t.Errorf("an older job: %v", err)
+	}
+}
+
 func TestNothingRunsBeforeStart(t *testing.T) {
 	r := newRunner(t, nil)
 	r.mustAdd(keyA, "a")

@@ -28,7 +28,7 @@ func BenchmarkPut(b *testing.B) {
 			for b.Loop() {
 				n++
 				it := immutable(n)
-				o := &offer{item: it, target: it.Target(), life: Life, self: k.node.ID(), from: stranger.Addr(), now: now}
+				o := &offer{item: it, target: it.Target(), life: Life, self: k.node.ID(), from: payer{stranger.Addr(), strangerShare}, now: now}
 				if what, _ := k.shelf.take(o, nil); what == unverified {
 					k.shelf.take(o, it.clone())
 				}

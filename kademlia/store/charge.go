@@ -6,12 +6,22 @@ import (
 	"github.com/kadnode/kadnode/krpc"
 )
 
-// charges counts the items held by who had them stored first: by address, and by /24
-// or /64. It has no more than two counts an item.
+// strangerShare is what an item of a stranger counts; one that a neighbour hands on
+// counts 1.
+const strangerShare = 16
+
+// payer is who had an item stored first, and what that counts. The zero payer is nobody.
+type payer struct {
+	addr  netip.Addr
+	share int32
+}
+
+// charges counts the items held, in shares, by who had them stored first: by address, and
+// by /24 or /64. It has no more than two counts an item.
 type charges map[netip.Prefix]int
 
-// payers returns what is counted for an item of the address a.
-func payers(a netip.Addr) (ip, subnet netip.Prefix) {
+// prefixes returns what is counted for an item of the address a.
+func prefixes(a netip.Addr) (ip, subnet netip.Prefix) {
 	bits := 24
 	if a.Is6() {
 		bits = 64
@@ -21,30 +31,30 @@ func payers(a netip.Addr) (ip, subnet netip.Prefix) {
 	return ip, subnet
 }
 
-// refuse returns why a gets no more items, or nil. The zero Addr has no bounds.
-func (c charges) refuse(a netip.Addr, l *limits) *krpc.Error {
-	if !a.IsValid() {
+// refuse returns why p gets no more items, or nil.
+func (c charges) refuse(p payer, l *limits) *krpc.Error {
+	if p.share == 0 {
 		return nil
 	}
-	ip, subnet := payers(a)
+	ip, subnet := prefixes(p.addr)
 	switch {
-	case c[ip] >= l.perIP:
+	case c[ip]+int(p.share) > l.perIP*strangerShare:
 		return errIPFull
-	case c[subnet] >= l.perSubnet:
+	case c[subnet]+int(p.share) > l.perSubnet*strangerShare:
 		return errSubnetFull
 	}
 	return nil
 }
 
-// add charges n items more, or -n less, to a.
-func (c charges) add(a netip.Addr, n int) {
-	if !a.IsValid() {
+// add charges p for n items more, or -n less.
+func (c charges) add(p payer, n int) {
+	if p.share == 0 {
 		return
 	}
-	ip, subnet := payers(a)
-	for _, p := range [...]netip.Prefix{ip, subnet} {
-		if c[p] += n; c[p] == 0 {
-			delete(c, p)
+	ip, subnet := prefixes(p.addr)
+	for _, prefix := range [...]netip.Prefix{ip, subnet} {
+		if c[prefix] += n * int(p.share); c[prefix] == 0 {
+			delete(c, prefix)
 		}
 	}
 }

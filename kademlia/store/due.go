@@ -45,13 +45,21 @@ func (s *shelf) takeDue(now time.Time) (target krpc.ID, next time.Time, ok bool)
 	return target, next, false
 }
 
-// leaveToOthers has this node not republish the item at target until it is put again.
-func (s *shelf) leaveToOthers(target krpc.ID) {
+// putOff lets the item at target, if there is one, be due at a time of the caller's
+// choice, unless it is put again before.
+func (s *shelf) putOff(target krpc.ID, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[target]; e != nil {
-		s.dues.Move(&e.due, e.expires.At)
+		s.dues.Move(&e.due, until)
 	}
+}
+
+// empty tells whether nothing is held.
+func (s *shelf) empty() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.entries) == 0
 }
 
 // within returns the targets of the items that share a prefix of at least that length

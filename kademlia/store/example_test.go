@@ -52,7 +52,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	// Nodes forget it after two hours, unless it is put again.
-	if err := items.Keep(latest); err != nil {
+	if err := items.Keep(latest, store.KeepOptions{Stored: true}); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -47,9 +47,8 @@ type FindResult struct {
 // and kademlia.ErrStopped in the lookups.
 func (s *Items) FindItem(target krpc.ID, o GetOptions, onDone func(FindResult)) (stop func()) {
 	f := &finding{search: search{items: s, target: target, o: o, kind: kademlia.LookupGet}, onDone: onDone}
-	f.onEnd = f.end
-	f.start()
-	return f.stop
+	f.start(f.end)
+	return f.Stop
 }
 
 // finding is a get under way.
@@ -61,13 +60,13 @@ type finding struct {
 func (f *finding) end() {
 	res := f.result()
 	f.onDone(res)
-	if res.Found && !f.stopped {
+	if res.Found && !f.Stopped {
 		f.spread(res.Left)
 	}
 }
 
 func (f *finding) result() FindResult {
-	res := FindResult{Lookups: f.results}
+	res := FindResult{Lookups: f.Results}
 	if it := f.best; it != nil && f.o.wants(it) {
 		res.Item, res.Found = *it, true
 	}

@@ -30,8 +30,8 @@ func (f *finding) spread(left time.Duration) {
 		older = updateLife
 	}
 	f.items.renewHeld(f.best, f.target, older)
-	for i := range f.results {
-		if f.results[i].Err == nil || f.foundBy(i) {
+	for i := range f.Results {
+		if f.Results[i].Err == nil || f.foundBy(i) {
 			f.update(i, older)
 			f.cache(i, left)
 		}
@@ -52,7 +52,7 @@ func (f *finding) foundBy(i int) bool {
 // update gives the item to those of the closest nodes that have an older one.
 func (f *finding) update(i int, life time.Duration) {
 	var older []kademlia.Contact
-	for _, c := range f.results[i].Willing {
+	for _, c := range f.Results[i].Willing {
 		if h := f.holder(i, c.NodeInfo); h != nil && !h.lied && h.seq < f.best.Seq {
 			older = append(older, c)
 		}
@@ -65,7 +65,7 @@ func (f *finding) update(i int, life time.Duration) {
 // target (Maymounkov and Mazières, 2002, section 2.3), so that what many read spreads and
 // what few read stays where it is looked for.
 func (f *finding) cache(i int, left time.Duration) {
-	for _, c := range f.results[i].Willing {
+	for _, c := range f.Results[i].Willing {
 		if f.holder(i, c.NodeInfo) == nil {
 			f.give(i, []kademlia.Contact{c}, left>>c.Rank, &f.items.counters.copies)
 			return

@@ -24,7 +24,7 @@ func TestFloodNeverExceedsABound(t *testing.T) {
 			it.K[0] = byte(rng.IntN(256))
 		}
 		o := &offer{item: it, target: it.Target(), life: time.Duration(rng.Int64N(int64(Life))), self: self, now: now}
-		o.from = simnet.Addr(rng.IntN(10)).Addr()
+		o.from = payer{simnet.Addr(rng.IntN(10)).Addr(), strangerShare}
 		if rng.IntN(10) == 0 {
 			o.life = 0
 		}
@@ -59,13 +59,13 @@ func TestItemsInManyGoroutines(t *testing.T) {
 				at := now.Add(time.Duration(i) * 10 * time.Second)
 				it := immutable(rng.IntN(300))
 				target := it.Target()
-				o := &offer{item: it, target: target, life: Life, from: simnet.Addr(int(g)).Addr(), now: at}
+				o := &offer{item: it, target: target, life: Life, from: payer{simnet.Addr(int(g)).Addr(), strangerShare}, now: at}
 				if what, err := k.shelf.take(o, nil); err == nil && what == unverified {
 					k.shelf.take(o, it.clone())
 				}
 				k.shelf.get(target, at)
 				k.shelf.takeDue(at)
-				k.shelf.leaveToOthers(target)
+				k.shelf.putOff(target, at)
 				k.shelf.within(i % 5)
 				if i%100 == 0 {
 					k.shelf.sweep(at)

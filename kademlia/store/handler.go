@@ -1,7 +1,6 @@
 package store
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/kadnode/kadnode/kademlia"
@@ -12,19 +11,13 @@ import (
 // the Internet in one piece, tunnels included.
 const maxReply = 1440
 
-// The length of a node in a reply's lists, in bytes (BEP 5, BEP 32).
-const (
-	node4Len = krpc.IDLen + 4 + 2
-	node6Len = krpc.IDLen + 16 + 2
-)
-
 // serveGet answers get: with the closest nodes and a token, always (BEP 44), and with
 // the item at the target if n holds one.
-func (s *Items) serveGet(n *kademlia.Node, own *shelf, rq *krpc.Request) error {
+func (s *Items) serveGet(n *kademlia.Node, rq *krpc.Request) error {
 	q, r := &rq.Query, &rq.Reply
 	n.AddNodes(rq, q.Target)
 	r.Token = n.AppendToken(rq.Scratch(kademlia.TokenLen), rq.From.Addr(), q.Target)
-	it, left, ok := s.find(own, q.Target, rq.Now)
+	it, left, ok := s.find(q.Target, rq.Now)
 	if !ok {
 		s.counters.misses.Add(1)
 		return nil
@@ -37,55 +30,27 @@ func (s *Items) serveGet(n *kademlia.Node, own *shelf, rq *krpc.Request) error {
 	}
 	// Aliased, not copied: a stored item never changes.
 	r.V, r.K, r.Sig = it.V, it.K, it.Sig
-	trimNodes(rq, n.Is6())
+	rq.MakeRoom(krpc.MaxReply - maxReply)
 	s.counters.hits.Add(1)
 	return nil
 }
 
-// find returns the item at target from own or, if that has none, from the shelf of a
-// sibling: the other family's DHT may have put it there.
-func (s *Items) find(own *shelf, target krpc.ID, now time.Time) (it *Item, left time.Duration, ok bool) {
-	if it, left, ok = own.get(target, now); ok {
-		return it, left, ok
-	}
+// find returns the newest item at target that any node of the program holds: all of them
+// answer as one, and the other family's DHT may have put it there.
+func (s *Items) find(target krpc.ID, now time.Time) (it *Item, left time.Duration, ok bool) {
 	for i := range s.shelves {
-		if sibling := &s.shelves[i]; sibling != own {
-			if it, left, ok = sibling.get(target, now); ok {
-				return it, left, ok
-			}
+		if held, l, found := s.shelves[i].get(target, now); found && (!ok || held.beats(it)) {
+			it, left, ok = held, l, true
 		}
 	}
-	return nil, 0, false
-}
-
-// trimNodes leaves out nodes until the reply is no longer than maxReply: those of the
-// other family first, and the farthest of each.
-func trimNodes(rq *krpc.Request, v6 bool) {
-	r := &rq.Reply
-	over := krpc.MaxReply - rq.Room() - maxReply
-	other, otherLen, own, ownLen := &r.Nodes6, node6Len, &r.Nodes, node4Len
-	if v6 {
-		other, otherLen, own, ownLen = own, ownLen, other, otherLen
-	}
-	over = trimList(other, otherLen, over)
-	trimList(own, ownLen, over)
-}
-
-// trimList removes entries of so many bytes from the end of a list until it is shorter
-// by over bytes, or empty. It returns what is over still.
-func trimList(list *[]byte, entry, over int) int {
-	for over > 0 && len(*list) > 0 {
-		*list = (*list)[:len(*list)-entry]
-		over -= entry
-	}
-	return over
+	return it, left, ok
 }
 
 // servePut answers put: it stores the item. The endpoint has refused what lacks an
 // argument (BEP 44): an item without k, sig and seq is an immutable one, and one with
 // a part of them none at all.
 func (s *Items) servePut(n *kademlia.Node, own *shelf, rq *krpc.Request) error {
-	what, err := put(n, own, rq)
+	what, err := s.put(n, own, rq)
 	if err != nil {
 		s.counters.refused[refusalOf(err)].Add(1)
 		return err
@@ -96,7 +61,7 @@ func (s *Items) servePut(n *kademlia.Node, own *shelf, rq *krpc.Request) error {
 
 // put checks what is cheap first. The signature, which costs a hundred times as much,
 // is verified only for what would be stored else.
-func put(n *kademlia.Node, own *shelf, rq *krpc.Request) (outcome, *krpc.Error) {
+func (s *Items) put(n *kademlia.Node, own *shelf, rq *krpc.Request) (outcome, *krpc.Error) {
 	o := offerOf(n, rq)
 	it := &o.item
 	if err := it.checkForm(); err != nil {
@@ -106,21 +71,38 @@ func put(n *kademlia.Node, own *shelf, rq *krpc.Request) (outcome, *krpc.Error) 
 	if !n.ValidToken(rq.Query.Token, rq.From.Addr(), o.target) {
 		return 0, errBadToken
 	}
-	what, err := own.take(&o, nil)
+	o.from = payerOf(n, rq, o.target)
+	what, err := s.weigh(own, &o, nil)
 	if err != nil || what != unverified {
 		return what, err
 	}
 	if err := it.checkSignature(); err != nil {
 		return 0, err
 	}
-	return own.take(&o, it.clone())
+	return s.weigh(own, &o, it.clone())
+}
+
+// weigh has own take o, unless another node of the program holds what is in its way: a
+// get is answered from any of them, so that none may take what another has replaced.
+func (s *Items) weigh(own *shelf, o *offer, verified *Item) (outcome, *krpc.Error) {
+	if len(s.shelves) > 1 {
+		s.weighing.Lock()
+		defer s.weighing.Unlock()
+		if held, left, ok := s.find(o.target, o.now); ok {
+			if err := o.conflict(held); err != nil {
+				return 0, err
+			}
+			s.renewHeld(held, o.target, left)
+		}
+	}
+	return own.take(o, verified)
 }
 
 // offerOf returns what a put offers, but for the target. Arguments of mutable items
 // mean nothing without k: anacrolix/dht sends seq with all.
 func offerOf(n *kademlia.Node, rq *krpc.Request) offer {
 	q := &rq.Query
-	o := offer{item: Item{V: q.V}, from: payer(n, rq.From), self: n.ID(), now: rq.Now, life: Life}
+	o := offer{item: Item{V: q.V}, self: n.ID(), now: rq.Now, life: Life}
 	if q.K != nil {
 		o.item.K, o.item.Seq, o.item.Sig = q.K, q.Seq, q.Sig
 		if len(q.Salt) > 0 { // an empty one is none
@@ -134,11 +116,16 @@ func offerOf(n *kademlia.Node, rq *krpc.Request) offer {
 	return o
 }
 
-// payer returns whom to charge for an item. Where local addresses are nodes like
-// others they are free: a private network sits in one subnet.
-func payer(n *kademlia.Node, from netip.AddrPort) netip.Addr {
-	if krpc.Class(from.Addr()) == krpc.AddrClassLocal && n.Usable(from) {
-		return netip.Addr{}
+// payerOf returns whom to charge for an item that rq puts at target. Where local
+// addresses are nodes like others they are free: a private network sits in one subnet.
+// One of the nodes nearest to the target, as we know them, hands on what others have put:
+// it has the room of many.
+func payerOf(n *kademlia.Node, rq *krpc.Request, target krpc.ID) payer {
+	switch {
+	case krpc.Class(rq.From.Addr()) == krpc.AddrClassLocal && n.Usable(rq.From):
+		return payer{}
+	case rq.Query.HasTTL && n.IsNear(rq.From, target):
+		return payer{rq.From.Addr(), 1}
 	}
-	return from.Addr()
+	return payer{rq.From.Addr(), strangerShare}
 }

@@ -84,7 +84,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 	k := newKeeper(t, 1, Config{})
 	for err, want := range map[*krpc.Error]Refusal{
 		ErrValueTooBig: RefusedValueTooBig, ErrSaltTooBig: RefusedSaltTooBig, ErrNotCanonical: RefusedMalformed,
-		errSeqOutOfRange: RefusedMalformed, errBadToken: RefusedToken, ErrBadSignature: RefusedSignature,
+		ErrSeqOutOfRange: RefusedMalformed, errBadToken: RefusedToken, ErrBadSignature: RefusedSignature,
 		errCasMismatch: RefusedCas, errSeqTooOld: RefusedSeq,
 		errFull: RefusedFull, errIPFull: RefusedIPFull, errSubnetFull: RefusedSubnetFull,
 	} {
@@ -230,31 +230,14 @@ func TestLargestItemLeavesRoomForNodes(t *testing.T) {
 				var out outbox
 				k.node.Deliver(k.world.Clock.Now(), stranger, q.Append(nil), &out)
 				var r krpc.Message
-				if err := r.Decode(out.sent); err != nil || len(out.sent) > maxReply || len(out.sent) <= maxReply-node6Len {
+				if err := r.Decode(out.sent); err != nil || len(out.sent) > maxReply || len(out.sent) <= maxReply-krpc.Node6Len {
 					t.Fatalf("tid of %d: %d bytes, %v; want as many nodes as fit into %d", tid, len(out.sent), err, maxReply)
 				}
-				if !bytes.Equal(r.V, it.V) || len(r.Nodes)/node4Len+len(r.Nodes6)/node6Len < 4 || r.Token == nil {
+				if !bytes.Equal(r.V, it.V) || len(r.Nodes)/krpc.Node4Len+len(r.Nodes6)/krpc.Node6Len < 4 || r.Token == nil {
 					t.Errorf("tid of %d: %+v", tid, r)
 				}
 			}
 		})
-	}
-}
-
-func TestNodesOfTheOtherFamilyGoFirst(t *testing.T) {
-	for _, v6 := range []bool{false, true} {
-		rq := new(krpc.Request)
-		r := &rq.Reply
-		r.Kind, r.TID = krpc.KindReply, []byte("abcd")
-		r.V = ofSize(MaxValue, 1).V
-		r.Nodes, r.Nodes6 = make([]byte, 8*node4Len), make([]byte, 8*node6Len)
-		trimNodes(rq, v6)
-		if size := krpc.MaxReply - rq.Room(); size > maxReply || size <= maxReply-node6Len {
-			t.Errorf("%d bytes", size)
-		}
-		if n4, n6 := len(r.Nodes)/node4Len, len(r.Nodes6)/node6Len; v6 && (n4 < 3 || n6 != 8) || !v6 && (n4 != 8 || n6 < 3) {
-			t.Errorf("IPv6 %v: %d and %d nodes", v6, n4, n6)
-		}
 	}
 }
 
@@ -272,4 +255,50 @@ func TestSiblingsShareTheirItems(t *testing.T) {
 	if len(kb.shelf.entries) != 0 || kb.Stats().MaxBytes != 2000 || kb.shelf.limits.bytes != 1000 {
 		t.Error("the shelves are not of their own")
 	}
+}
+
+// Whoever asks one of several nodes of a program, and then another, never sees an item
+// become older.
+func TestSiblingsAnswerAsOne(t *testing.T) {
+	w := sim.New(sim.Config{Seed: 1})
+	a, b := w.Grow(), w.Grow()
+	items := New([]*kademlia.Node{a.Node, b.Node}, Config{})
+	ka := &keeper{t: t, Items: items, world: w, node: a.Node, shelf: &items.shelves[0]}
+	kb := &keeper{t: t, Items: items, world: w, node: b.Node, shelf: &items.shelves[1]}
+	v1, v5, v6 := mutable(t, "", 1, "2:v1"), mutable(t, "", 5, "2:v5"), mutable(t, "", 6, "2:v6")
+	kb.mustPut(v1)
+	ka.mustPut(v5)
+	kb.wantHeld(true, v5) // though its own is older
+	wantError(t, kb.putWith(mutable(t, "", 3, "2:v3"), nil), krpc.CodeSeqTooOld, "")
+	wantError(t, kb.putWith(mutable(t, "", 5, "5:other"), nil), krpc.CodeSeqTooOld, "")
+	wantError(t, kb.putWith(v6, func(q *krpc.Message) { q.HasCas, q.Cas = true, 1 }), krpc.CodeCasMismatch, "")
+	wantDone(t, kb.putWith(v6, func(q *krpc.Message) { q.HasCas, q.Cas = true, 5 }))
+	ka.wantHeld(true, v6)
+}
+
+// The nodes nearest to an item hand on what strangers have put: the quota of a stranger
+// is not theirs.
+func TestNeighboursHaveTheRoomOfMany(t *testing.T) {
+	k := newKeeperIn(t, sim.Config{Nodes: 30, Seed: 1}, Config{MaxPerIP: 1, MaxPerSubnet: 1})
+	neighbour := k.world.Hosts[1].Addr
+	handOn := func(it Item) *krpc.Message {
+		q := k.putQuery(neighbour, it)
+		ttl(time.Hour)(&q)
+		return k.ask(neighbour, q)
+	}
+	var near, far []Item
+	for i := range 300 {
+		it := immutable(i)
+		if k.node.IsNear(neighbour, it.Target()) {
+			near = append(near, it)
+		} else {
+			far = append(far, it)
+		}
+	}
+	for _, it := range near[:strangerShare] {
+		wantDone(t, handOn(it))
+	}
+	wantError(t, handOn(near[strangerShare]), krpc.CodeServer, "too many items of your address")
+	wantError(t, handOn(far[0]), krpc.CodeServer, "too many items of your address")
+	k.checkBooks()
 }

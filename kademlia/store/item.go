@@ -24,7 +24,7 @@ var (
 	ErrSaltTooBig    = &krpc.Error{Code: krpc.CodeSaltTooBig, Text: "salt is longer than 64 bytes"}
 	ErrNotCanonical  = &krpc.Error{Code: krpc.CodeProtocol, Text: "v is not valid bencode"}
 	ErrBadSignature  = &krpc.Error{Code: krpc.CodeBadSignature, Text: "invalid signature"}
-	errSeqOutOfRange = &krpc.Error{Code: krpc.CodeProtocol, Text: "seq is negative"}
+	ErrSeqOutOfRange = &krpc.Error{Code: krpc.CodeProtocol, Text: "seq is out of range"}
 )
 
 // Item is a value with what proves that it belongs to its target (BEP 44): an
@@ -92,7 +92,7 @@ func (it *Item) clone() *Item {
 }
 
 // Check returns nil if a node may store the item, and else what it would answer:
-// ErrValueTooBig, ErrSaltTooBig, ErrNotCanonical or ErrBadSignature.
+// ErrValueTooBig, ErrSaltTooBig, ErrSeqOutOfRange, ErrNotCanonical or ErrBadSignature.
 func (it *Item) Check() error {
 	if err := it.checkForm(); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (it *Item) checkForm() *krpc.Error {
 	case len(it.Salt) > MaxSalt:
 		return ErrSaltTooBig
 	case it.Seq < 0:
-		return errSeqOutOfRange
+		return ErrSeqOutOfRange
 	case !krpc.Canonical(it.V):
 		return ErrNotCanonical
 	}

@@ -101,7 +101,7 @@ func TestItemsThatNobodyStores(t *testing.T) {
 		{"unsorted", func() (Item, error) { return Immutable([]byte("d1:b0:1:a0:e")) }, ErrNotCanonical},
 		{"nothing", func() (Item, error) { return Immutable(nil) }, ErrNotCanonical},
 		{"two values", func() (Item, error) { return Sign(key, nil, 0, []byte("lele")) }, ErrNotCanonical},
-		{"negative seq", func() (Item, error) { return Sign(key, nil, -1, []byte("le")) }, errSeqOutOfRange},
+		{"negative seq", func() (Item, error) { return Sign(key, nil, -1, []byte("le")) }, ErrSeqOutOfRange},
 	} {
 		if _, err := c.make(); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)

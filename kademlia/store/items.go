@@ -20,7 +20,7 @@ type Config struct {
 	MaxPerSubnet int   // items kept for one /24 or /64 by each node; 0: 4096
 
 	MaxKept      int           // items that Keep accepts; 0: 10 000
-	KeepInterval time.Duration // between two puts of one of these; 0: 1 hour; at most Life
+	KeepInterval time.Duration // between two puts of one of these; 0: 1 hour, which is the most
 
 	// Rand is used only while New runs. nil, which is not for simulations: an
 	// unpredictable source.
@@ -30,11 +30,12 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.MaxBytes = cmp.Or(c.MaxBytes, 64<<20)
-	c.MaxPerIP = cmp.Or(c.MaxPerIP, 1024)
-	c.MaxPerSubnet = cmp.Or(c.MaxPerSubnet, 4096)
-	c.MaxKept = cmp.Or(c.MaxKept, 10_000)
-	c.KeepInterval = min(cmp.Or(c.KeepInterval, time.Hour), Life)
+	setDefault(&c.MaxBytes, 64<<20)
+	setDefault(&c.MaxPerIP, 1024)
+	setDefault(&c.MaxPerSubnet, 4096)
+	setDefault(&c.MaxKept, 10_000)
+	setDefault(&c.KeepInterval, time.Hour)
+	c.KeepInterval = min(c.KeepInterval, Life/2)
 	if c.Rand == nil {
 		var seed [32]byte
 		crand.Read(seed[:]) // never fails
@@ -44,6 +45,13 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.Default()
 	}
 	return c
+}
+
+func setDefault[T cmp.Ordered](field *T, value T) {
+	var zero T
+	if *field <= zero {
+		*field = value
+	}
 }
 
 // Items keeps the items of BEP 44 at the DHT nodes of one program.
@@ -57,6 +65,7 @@ type Items struct {
 	limits   limits
 	shelves  []shelf // of nodes, in their order
 	counters counters
+	weighing sync.Mutex // while a put at one of several nodes looks at all shelves
 
 	publisher    publisher
 	republishers []*republisher // of nodes, in their order
@@ -89,7 +98,7 @@ func New(nodes []*kademlia.Node, cfg Config) *Items {
 		own := &s.shelves[i]
 		own.limits = &s.limits
 		own.rng.Seed(cfg.Rand.Uint64(), cfg.Rand.Uint64())
-		n.Handle(krpc.MethodGet, func(n *kademlia.Node, rq *krpc.Request) error { return s.serveGet(n, own, rq) })
+		n.Handle(krpc.MethodGet, func(n *kademlia.Node, rq *krpc.Request) error { return s.serveGet(n, rq) })
 		n.Handle(krpc.MethodPut, func(n *kademlia.Node, rq *krpc.Request) error { return s.servePut(n, own, rq) })
 		s.republishers = append(s.republishers, &republisher{items: s, n: n, shelf: own})
 		h := &handovers{n: n, shelf: own, clock: s.clock, counters: &s.counters}
@@ -117,8 +126,8 @@ func (s *Items) Start() {
 	}
 }
 
-// Close ends what Start began, puts of kept items included. What is held is served for
-// as long as the nodes answer. To close again does nothing.
+// Close ends what Start began, puts of kept items included. What is held is served, and
+// what is being republished or handed over goes on, for as long as the nodes answer. To close again does nothing.
 func (s *Items) Close() {
 	s.mu.Lock()
 	s.closed = true

@@ -45,18 +45,29 @@ func (p *publisher) init(s *Items, cfg Config) {
 	})
 }
 
-// Keep has it put now, and again at every Config.KeepInterval until Unkeep, since nodes
+// KeepOptions says how to keep an item. The zero KeepOptions has it put at once.
+type KeepOptions struct {
+	// Stored says that it has just been put, and that enough nodes have stored it: the
+	// first put comes with its slot in the next Config.KeepInterval.
+	Stored bool
+}
+
+// Keep has it put now, unless o says otherwise, and again at every Config.KeepInterval until Unkeep, since nodes
 // forget an item whose publisher has not put it for Life (BEP 44). It takes the place of
 // an older version of the same mutable item. The error is nil, what Item.Check says,
 // ErrOutdated or ErrConflict if another version is kept already, ErrTooMany or ErrClosed.
 //
 // If the network turns out to have a newer version of a mutable item, somebody else with
 // its key publishes it now: the item is not kept any longer, which is logged.
-func (s *Items) Keep(it Item) error {
+func (s *Items) Keep(it Item, o KeepOptions) error {
 	if err := it.Check(); err != nil {
 		return err
 	}
-	switch err := s.publisher.Add(it.Target(), it); err {
+	add := s.publisher.Add
+	if o.Stored {
+		add = s.publisher.AddDone
+	}
+	switch err := add(it.Target(), it); err {
 	case schedule.ErrTooMany:
 		return ErrTooMany
 	case schedule.ErrClosed:

@@ -54,7 +54,7 @@ func version(t testing.TB, seq int64, value string) Item {
 
 func (l *library) mustKeep(it Item) {
 	l.t.Helper()
-	if err := l.first.Keep(it); err != nil {
+	if err := l.first.Keep(it, KeepOptions{}); err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -110,6 +110,35 @@ func TestKeptItemIsPutEveryHourUntilUnkept(t *testing.T) {
 	l.wantHolders(news)
 }
 
+// Who keeps what he has just put need not have it put twice.
+func TestKeptItemThatIsStoredIsNotPutAtOnce(t *testing.T) {
+	l := newLibrary(t, 30, Config{})
+	it := version(t, 1, "first")
+	l.first.PutItem(it, PutOptions{}, func(_ PutResult, err error) {
+		if err == nil {
+			err = l.first.Keep(it, KeepOptions{Stored: true})
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	l.Clock.Run(20 * time.Second)
+	if st := l.first.Stats(); st.Kept != 1 || st.KeepPuts != 0 || st.Keeping != 0 {
+		t.Errorf("at first: %+v", st)
+	}
+	for range 24 { // 12 hours
+		l.wantHolders(it)
+		l.Clock.Run(30 * time.Minute)
+	}
+	if st := l.first.Stats(); st.KeepPuts < 11 || st.KeepPuts > 13 {
+		t.Errorf("%d puts in 12 hours", st.KeepPuts)
+	}
+	l.mustKeep(version(t, 2, "second"))
+	if err := l.first.Keep(it, KeepOptions{Stored: true}); !errors.Is(err, ErrOutdated) {
+		t.Errorf("an older version: %v", err)
+	}
+}
+
 func TestKeptItemOutlivesItsHolders(t *testing.T) {
 	l := newLibrary(t, 60, Config{})
 	it := version(t, 1, "first")
@@ -133,10 +162,10 @@ func TestNewerVersionTakesThePlaceOfTheOlder(t *testing.T) {
 		l.Clock.Run(after)
 		l.mustKeep(newer)
 		l.mustKeep(newer)
-		if err := l.first.Keep(older); !errors.Is(err, ErrOutdated) {
+		if err := l.first.Keep(older, KeepOptions{}); !errors.Is(err, ErrOutdated) {
 			t.Errorf("keeps the older one again: %v", err)
 		}
-		if err := l.first.Keep(version(t, 2, "another")); !errors.Is(err, ErrConflict) {
+		if err := l.first.Keep(version(t, 2, "another"), KeepOptions{}); !errors.Is(err, ErrConflict) {
 			t.Errorf("keeps another one of the same seq: %v", err)
 		}
 		l.Clock.Run(time.Minute)
@@ -156,7 +185,7 @@ func TestUpdateByAnotherProgramEndsKeeping(t *testing.T) {
 	ours, theirs := version(t, 3, "ours"), version(t, 5, "theirs")
 	l.mustKeep(ours)
 	l.Clock.Run(time.Minute)
-	if err := l.items[7].Keep(theirs); err != nil {
+	if err := l.items[7].Keep(theirs, KeepOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	l.Clock.Run(3 * time.Hour)
@@ -181,7 +210,7 @@ func TestUpdateByAnotherProgramEndsKeeping(t *testing.T) {
 func TestRivalTakesOverInTheEnd(t *testing.T) {
 	l := newLibrary(t, 30, Config{})
 	ours, theirs := version(t, 3, "ours"), version(t, 3, "theirs")
-	if err := l.items[7].Keep(theirs); err != nil {
+	if err := l.items[7].Keep(theirs, KeepOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	l.Clock.Run(time.Minute)
@@ -233,19 +262,19 @@ func TestItemsThatAreNotKept(t *testing.T) {
 	first := version(t, 1, "first")
 	forged := version(t, 2, "forged")
 	forged.Sig = first.Sig
-	if err := l.first.Keep(forged); !errors.Is(err, ErrBadSignature) {
+	if err := l.first.Keep(forged, KeepOptions{}); !errors.Is(err, ErrBadSignature) {
 		t.Errorf("a forged item: %v", err)
 	}
 	l.mustKeep(first)
 	other, _ := Immutable([]byte("5:other"))
-	if err := l.first.Keep(other); err != ErrTooMany {
+	if err := l.first.Keep(other, KeepOptions{}); err != ErrTooMany {
 		t.Errorf("one too many: %v", err)
 	}
 	l.mustKeep(version(t, 2, "second"))
 	l.first.Unkeep(first.Target())
 	l.mustKeep(other)
 	l.first.Close()
-	if err := l.first.Keep(first); err != ErrClosed {
+	if err := l.first.Keep(first, KeepOptions{}); err != ErrClosed {
 		t.Errorf("after Close: %v", err)
 	}
 	if st := l.first.Stats(); st.Kept != 1 || st.MaxKept != 1 || st.Keeping != 0 {

@@ -145,7 +145,7 @@ func TestItemsOutliveTheirHolders(t *testing.T) {
 	var kept, alive, dead tally
 
 	for i := range *churnItems {
-		if err := publisher(i).Keep(numbered(i)); err != nil {
+		if err := publisher(i).Keep(numbered(i), KeepOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		// Nobody keeps the others: each is put once, at any time.
@@ -188,7 +188,7 @@ func TestLivingWorldRepeatsItself(t *testing.T) {
 		w.Churn(time.Hour, nil)
 		for i := range 40 {
 			w.any().PutItem(numbered(i), PutOptions{}, func(PutResult, error) {})
-			if err := w.any().Keep(numbered(100 + i)); err != nil {
+			if err := w.any().Keep(numbered(100+i), KeepOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			w.Clock.Run(time.Minute)

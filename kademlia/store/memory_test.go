@@ -29,7 +29,7 @@ func TestMemoryIsWhatIsCharged(t *testing.T) {
 			now := time.Unix(1_800_000_000, 0)
 			for n := 0; ; n++ {
 				it := ofSize(size, n)
-				o := &offer{item: it, target: it.Target(), life: Life, from: simnet.Addr(n).Addr(), now: now}
+				o := &offer{item: it, target: it.Target(), life: Life, from: payer{simnet.Addr(n).Addr(), strangerShare}, now: now}
 				if _, err := s.take(o, it.clone()); err == errFull {
 					break
 				} else if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kadnode/kadnode/kademlia"
@@ -48,13 +49,13 @@ type PutResult struct {
 // Contradicted tells whether a node has refused the item since it holds a newer one, or
 // another than PutOptions.Cas. It may lie.
 func (r *PutResult) Contradicted() bool {
-	for _, f := range r.Failures {
-		var refused *krpc.Error
-		if errors.As(f.Err, &refused) && (refused.Code == krpc.CodeCasMismatch || refused.Code == krpc.CodeSeqTooOld) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.Failures, func(f kademlia.StoreFailure) bool { return contradicts(f.Err) })
+}
+
+// contradicts tells whether err is a node's word that it holds another version.
+func contradicts(err error) bool {
+	var refused *krpc.Error
+	return errors.As(err, &refused) && (refused.Code == krpc.CodeCasMismatch || refused.Code == krpc.CodeSeqTooOld)
 }
 
 // PutItem puts it (BEP 44): every node looks up the target and asks the k closest that
@@ -79,9 +80,8 @@ func (s *Items) PutItem(it Item, o PutOptions, onDone func(PutResult, error)) (s
 	if o.TTL > 0 {
 		p.until = s.clock.Now().Add(min(o.TTL, Life))
 	}
-	p.onEnd = p.lookedUp
-	p.start()
-	return p.stop
+	p.start(p.lookedUp)
+	return p.Stop
 }
 
 // seenBy returns what the lookup of a put asks for: the least that shows whether there
@@ -97,8 +97,8 @@ func seenBy(it *Item, kind kademlia.LookupKind) GetOptions {
 	return o
 }
 
-// putting is a put under way: a search, then the stores. Its fields are used by the
-// search's events alone.
+// putting is a put under way: a search, then the stores. Its fields are used by
+// its callbacks alone.
 type putting struct {
 	search
 	it     Item
@@ -106,32 +106,21 @@ type putting struct {
 	until  time.Time // the end of the item's life; zero: its publisher puts it
 	onDone func(PutResult, error)
 
-	stores  []func() // stop them
-	waiting int      // stores under way, of a node each
+	waiting int // stores under way, of a node each
 	res     PutResult
-}
-
-// stop ends the put early.
-func (p *putting) stop() {
-	p.search.stop()
-	p.events.Do(func() {
-		for _, stop := range p.stores {
-			stop()
-		}
-	})
 }
 
 // lookedUp goes on with the stores. They wait for the lookups of all nodes: a newer
 // version may be in one DHT and not in the other.
 func (p *putting) lookedUp() {
-	p.res.Lookups = p.results
+	p.res.Lookups = p.Results
 	if err := p.overtaken(); err != nil {
 		p.onDone(p.res, err)
 		return
 	}
 	p.waiting = 1
-	for i := range p.results {
-		if p.results[i].Err == nil && !p.stopped {
+	for i := range p.Results {
+		if p.Results[i].Err == nil && !p.Stopped {
 			p.storeAt(i)
 		}
 	}
@@ -160,29 +149,26 @@ func (p *putting) overtaken() error {
 // itself it takes the place of the farthest, so that all who put the item ask the same
 // nodes: what two of them put at different ones is told apart by nobody.
 func (p *putting) storeAt(i int) {
-	n, at := p.items.nodes[i], p.results[i].Willing
+	n, at := p.items.nodes[i], p.Results[i].Willing
 	ours := !n.ReadOnly() && (len(at) < n.K() || krpc.CompareDistance(n.ID(), at[len(at)-1].ID, p.target) < 0)
-	if ours && len(at) == n.K() {
+	if ours && len(at) == n.K() && len(at) > 1 {
 		at = at[:len(at)-1]
 	}
 	p.waiting++
-	p.stores = append(p.stores, n.Store(at, kademlia.Store{
+	p.Store(i, at, kademlia.Store{
 		Method: krpc.MethodPut,
 		Fill: func(m *krpc.Message, to krpc.NodeInfo) {
 			p.it.fillPut(m, p.target, p.ttl())
 			m.Cas, m.HasCas = p.cas(i, to)
 		},
-		Lookup: p.lookup(i),
 		Done: func(res kademlia.StoreResult) {
-			p.events.Do(func() {
-				p.res.Add(res)
-				if res.Stored > 0 && p.concerns(i, ours) {
-					p.res.Add(p.keepAt(i))
-				}
-				p.settle()
-			})
+			p.res.Add(res)
+			if res.Stored > 0 && p.concerns(i, ours) {
+				p.res.Add(p.keepAt(i))
+			}
+			p.settle()
 		},
-	}))
+	})
 }
 
 // concerns tells whether node i of ours is to store the item too: as one of the closest,
@@ -211,7 +197,7 @@ func (p *putting) keepAt(i int) kademlia.StoreResult {
 
 // cas returns the Seq that the node to has to hold for the item to be stored. Who holds
 // none is not asked for one (BEP 44), and who is behind only not to have caught up
-// meanwhile. It is called outside the events, when the holders do not change any more.
+// meanwhile. It is called outside the callbacks, when the holders do not change any more.
 func (p *putting) cas(i int, to krpc.NodeInfo) (cas int64, ok bool) {
 	if p.opts.Cas == nil {
 		return 0, false
@@ -247,17 +233,17 @@ func (p *putting) err() error {
 	if p.res.Stored > 0 {
 		return nil
 	}
-	if p.stopped {
+	if p.Stopped {
 		return kademlia.ErrStopped
 	}
-	if err := kademlia.LookupsFailed(p.results); err != nil {
+	if err := kademlia.LookupsFailed(p.Results); err != nil {
 		return err
 	}
 	if len(p.res.Failures) == 0 {
 		return ErrNotStored
 	}
 	reason := ErrNotStored
-	if p.it.Mutable() && p.res.Contradicted() {
+	if p.opts.Cas != nil && !slices.ContainsFunc(p.res.Failures, func(f kademlia.StoreFailure) bool { return !contradicts(f.Err) }) {
 		reason = ErrConflict
 	}
 	return fmt.Errorf("%w: %w", reason, p.res.Failures[0].Err)

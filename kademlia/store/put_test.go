@@ -115,8 +115,11 @@ func TestPutThatNobodyTakes(t *testing.T) {
 	})
 	res, err := ss.put(ss.client, it, PutOptions{})
 	var refused *krpc.Error
-	if !errors.Is(err, ErrConflict) || !errors.As(err, &refused) || refused.Code != krpc.CodeCasMismatch || res.Asked != 8 || !res.Contradicted() {
+	if !errors.Is(err, ErrNotStored) || !errors.As(err, &refused) || refused.Code != krpc.CodeCasMismatch || res.Asked != 8 || !res.Contradicted() {
 		t.Errorf("%v, %+v", err, res.StoreResult)
+	}
+	if _, err := ss.put(ss.client, it, PutOptions{Cas: new(int64(0))}); !errors.Is(err, ErrConflict) || !errors.As(err, &refused) {
+		t.Errorf("a lost swap: %v", err)
 	}
 	ss.answer = func(_ int, _, r *krpc.Message) { r.Token = nil }
 	if res, err := ss.put(ss.client, it, PutOptions{}); err != ErrNotStored || res.Asked != 0 || res.Contradicted() {
@@ -212,5 +215,26 @@ func TestWhoIsAmongTheClosestKeepsTheItemToo(t *testing.T) {
 	}
 	if n := len(w.holders(v2)); n != 8 {
 		t.Errorf("%d nodes have the item", n)
+	}
+}
+
+// With k = 1 the node that puts may be the nearest itself: the other one is asked yet.
+func TestPutWithBucketsOfOne(t *testing.T) {
+	w := newWorld(t, sim.Config{Nodes: 6, K: 1})
+	for i := range 40 {
+		if res, err := w.put(w.at(i%6), immutable(i), PutOptions{}); err != nil {
+			t.Fatalf("item %d: %v, %+v", i, err, res.StoreResult)
+		}
+	}
+}
+
+func TestConfigIsPutRight(t *testing.T) {
+	c := Config{MaxBytes: -1, MaxPerIP: -1, MaxKept: -1, KeepInterval: -time.Hour}.withDefaults()
+	if c.MaxBytes != 64<<20 || c.MaxPerIP != 1024 || c.MaxKept != 10_000 || c.KeepInterval != time.Hour {
+		t.Errorf("%+v", c)
+	}
+	// An interval is late by a part of itself, and nobody may forget the item meanwhile.
+	if c := (Config{KeepInterval: Life}).withDefaults(); c.KeepInterval != Life/2 {
+		t.Errorf("keeps every %v", c.KeepInterval)
 	}
 }

@@ -8,8 +8,13 @@ import (
 	"github.com/kadnode/kadnode/krpc"
 )
 
-// maxRepublishing bounds the items that a node republishes at a time.
-const maxRepublishing = 8
+const (
+	// maxRepublishing bounds the items that a node republishes at a time.
+	maxRepublishing = 8
+	// republishRetry is when an item that nobody took, or nobody could be found for, is
+	// due again.
+	republishRetry = time.Minute
+)
 
 // republisher puts the items of one shelf where they belong, each hour unless another
 // node has done so meanwhile. What it puts carries the time that the item has left, so
@@ -33,6 +38,10 @@ func (r *republisher) start() {
 
 // run is the timer.
 func (r *republisher) run() {
+	if !r.n.Joined() {
+		r.wait(republishRetry)
+		return
+	}
 	for _, target := range r.take(r.items.clock.Now()) {
 		r.republish(target)
 	}
@@ -59,6 +68,15 @@ func (r *republisher) take(now time.Time) (due []krpc.ID) {
 	return due
 }
 
+// wait sets the timer.
+func (r *republisher) wait(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.timer.Reset(d)
+	}
+}
+
 func (r *republisher) republish(target krpc.ID) {
 	it, left, ok := r.shelf.get(target, r.items.clock.Now())
 	if !ok {
@@ -67,12 +85,17 @@ func (r *republisher) republish(target krpc.ID) {
 	}
 	o := PutOptions{TTL: left, Kind: kademlia.LookupRepublish, only: r.n}
 	r.items.PutItem(*it, o, func(res PutResult, _ error) {
-		r.items.counters.republished.Add(1)
-		if res.Newer != nil {
+		now := r.items.clock.Now()
+		switch {
+		case res.Newer != nil:
 			r.items.renewHeld(res.Newer, target, left)
-		}
-		if r.superfluous(target, &res) {
-			r.shelf.leaveToOthers(target)
+		case res.Stored == 0:
+			r.shelf.putOff(target, now.Add(republishRetry))
+		default:
+			r.items.counters.republished.Add(1)
+			if r.superfluous(target, &res) {
+				r.shelf.putOff(target, now.Add(Life))
+			}
 		}
 		r.ended()
 	})
@@ -92,11 +115,9 @@ func (r *republisher) superfluous(target krpc.ID, res *PutResult) bool {
 // ended lets the next item have its turn.
 func (r *republisher) ended() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.running--
-	if !r.closed {
-		r.timer.Reset(0)
-	}
+	r.mu.Unlock()
+	r.wait(0)
 }
 
 func (r *republisher) close() {

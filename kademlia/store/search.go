@@ -2,28 +2,22 @@ package store
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/kadnode/kadnode/kademlia"
-	"github.com/kadnode/kadnode/kademlia/serial"
 	"github.com/kadnode/kadnode/krpc"
 )
 
 // search is a get lookup for the item at target at every node at once, after a look at
-// our own shelves. Its callbacks are made, and its fields used, by events alone.
+// our own shelves. Its fields are used by its callbacks alone.
 type search struct {
+	kademlia.Lookups
 	items  *Items
 	target krpc.ID
 	o      GetOptions
 	kind   kademlia.LookupKind
 	only   *kademlia.Node // the one to search from; nil: all
-	onEnd  func()         // all lookups have ended
-
-	events  serial.Calls
-	stops   []func()
-	results []kademlia.LookupResult // by node
-	running int                     // lookups
-	stopped bool
 
 	holders []holder // at most one for each reply
 	best    *Item    // the newest one, at the target beyond doubt; nil: none
@@ -39,47 +33,24 @@ type holder struct {
 	until time.Time     // the end of the item's life; zero: it did not say
 }
 
-// start begins the search; after a stop it ends at once.
-func (s *search) start() { s.events.Do(s.begin) }
-
-func (s *search) begin() {
-	s.addHeld()
-	if s.settled() {
-		s.onEnd()
-		return
-	}
-	s.results = make([]kademlia.LookupResult, len(s.items.nodes))
-	for i, n := range s.items.nodes {
-		if s.only == nil || s.only == n {
-			s.running++
-		} else {
-			s.results[i].Err = kademlia.ErrStopped
+// start begins the search; ended is called when all lookups have ended.
+func (s *search) start(ended func()) {
+	s.Do(func() {
+		s.addHeld()
+		if s.settled() {
+			ended()
+			return
 		}
-	}
-	for i, n := range s.items.nodes {
-		if s.results[i].Err == nil {
-			s.stops = append(s.stops, n.Lookup(s.lookup(i)))
+		nodes := s.items.nodes
+		if s.only != nil {
+			nodes = make([]*kademlia.Node, len(nodes))
+			nodes[slices.Index(s.items.nodes, s.only)] = s.only
 		}
-	}
-	if s.stopped {
-		s.halt()
-	}
-}
-
-// stop ends the search early. It may be called at any time, and more than once.
-func (s *search) stop() {
-	s.events.Do(func() {
-		s.stopped = true
-		s.halt()
+		s.Start(nodes, s.lookup, ended)
 	})
 }
 
-func (s *search) halt() {
-	for _, stop := range s.stops {
-		stop()
-	}
-}
-
+// lookup returns what node i looks up.
 func (s *search) lookup(i int) kademlia.Lookup {
 	return kademlia.Lookup{
 		Target: s.target,
@@ -92,17 +63,7 @@ func (s *search) lookup(i int) kademlia.Lookup {
 			}
 		},
 		Tokens: s.kind != kademlia.LookupGet,
-		Visit: func(from krpc.NodeInfo, r *krpc.Message) {
-			s.events.Do(func() { s.visit(i, from, r) })
-		},
-		Done: func(res kademlia.LookupResult) {
-			s.events.Do(func() {
-				s.results[i] = res
-				if s.running--; s.running == 0 {
-					s.onEnd()
-				}
-			})
-		},
+		Visit:  func(from krpc.NodeInfo, r *krpc.Message) { s.visit(i, from, r) },
 	}
 }
 
@@ -134,7 +95,7 @@ func (s *search) visit(i int, from krpc.NodeInfo, r *krpc.Message) {
 	}
 	s.add(h)
 	if s.settled() {
-		s.halt()
+		s.Finish()
 	}
 }
 

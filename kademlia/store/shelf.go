@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"math/rand/v2"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -57,8 +56,8 @@ type shelf struct {
 type entry struct {
 	target   krpc.ID
 	item     *Item
-	from     netip.Addr // whom it is charged to; the zero Addr: nobody
-	received time.Time  // when it was last put
+	from     payer     // whom it is charged to
+	received time.Time // when it was last put
 
 	expires    schedule.Due[*entry]
 	due        schedule.Due[*entry] // when this node republishes it
@@ -74,7 +73,7 @@ type offer struct {
 	cas    int64 // the Seq that it is to replace, if hasCas
 	hasCas bool
 	life   time.Duration // how long to keep it, at most Life
-	from   netip.Addr    // whom to charge; the zero Addr: nobody
+	from   payer         // whom to charge
 	self   krpc.ID       // the node's id
 	now    time.Time
 }

@@ -39,8 +39,8 @@ type Stats struct {
 
 	Republished  uint64 // items of others that were put again in their time
 	HandedOver   uint64 // items that newcomers were given
-	Handovers    int    // that wait for their turn
-	MaxHandovers int
+	Newcomers    int    // that are being given items
+	MaxNewcomers int
 
 	Evicted uint64 // items that went for a nearer one while they were alive
 	Expired uint64 // items removed at the end of their life

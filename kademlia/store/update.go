@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"math"
 	"time"
 )
 
@@ -100,7 +101,7 @@ func (u *update) write(ctx context.Context) (again bool, err error) {
 	res, err := u.items.Put(ctx, next, o)
 	u.item, u.res = next, res
 	if errors.Is(err, ErrOutdated) || errors.Is(err, ErrConflict) {
-		u.put = false
+		u.put = res.Newer == nil // else nothing was sent
 		return true, nil
 	}
 	u.put = true
@@ -122,6 +123,8 @@ func (u *update) next() (it Item, o PutOptions, err error) {
 		it, err = Sign(u.key, u.salt, 1, v)
 	case bytes.Equal(v, old.V) && !u.found.Contested:
 		it = *old
+	case old.Seq == math.MaxInt64: // there is nothing above
+		err = ErrSeqOutOfRange
 	default:
 		it, err = Sign(u.key, u.salt, old.Seq+1, v)
 		o.Cas = &old.Seq
