@@ -101,15 +101,16 @@ func (s *Lookups) Finish() {
 }
 
 // LookupsFailed returns why no lookup of results ran to its end; nil if one did, or if
-// there was none.
-func LookupsFailed(results []LookupResult) error {
+// there was none. One that had nobody to ask, as in the DHT of a family that the host
+// lacks, hides no failure of another.
+func LookupsFailed(results []LookupResult) (failed error) {
 	for _, r := range results {
-		if r.Err == nil {
+		switch {
+		case r.Err == nil && r.Queries > 0:
 			return nil
+		case failed == nil:
+			failed = r.Err
 		}
 	}
-	if len(results) == 0 {
-		return nil
-	}
-	return results[0].Err
+	return failed
 }

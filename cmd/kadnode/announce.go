@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +24,7 @@ name of a .torrent file.`,
 		Args: cobra.ExactArgs(1),
 	}, func(ctx context.Context, c *client, args []string) error { return announce(ctx, c, args[0], o) })
 	cmd.Flags().Uint16Var(&o.Port, "port", 0, "`port` that the peer listens on")
-	cmd.Flags().BoolVar(&o.ImpliedPort, "implied-port", false, "have nodes take the UDP port that the announce comes from; see --listen")
+	cmd.Flags().BoolVar(&o.ImpliedPort, "implied-port", false, "have nodes take the UDP port that the announce comes from, which --listen has to name")
 	cmd.Flags().BoolVar(&o.Seed, "seed", false, "the peer has everything (BEP 33)")
 	return cmd
 }
@@ -30,6 +32,9 @@ name of a .torrent file.`,
 func announce(ctx context.Context, c *client, hash string, o tracker.AnnounceOptions) error {
 	if o.Port == 0 && !o.ImpliedPort {
 		return usagef("--port is required, 1 to 65535, unless --implied-port is given")
+	}
+	if o.ImpliedPort && slices.ContainsFunc(c.dhtConfig().Listen, func(a netip.AddrPort) bool { return a.Port() == 0 }) {
+		return usagef("--implied-port wants --listen with the port of the peer: by default the announce comes from any free port")
 	}
 	ih, srv, err := c.joinFor(ctx, hash)
 	if err != nil {

@@ -47,7 +47,7 @@ func readCheckpoints(name string) (*checkpointFile, error) {
 	if name == "" {
 		return c, nil
 	}
-	f, err := os.Open(name)
+	f, err := openRegular(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}

@@ -41,11 +41,11 @@ func (o *clientOptions) addFlags(fs *pflag.FlagSet) {
 // client is a command that runs on a temporary node.
 type client struct {
 	clientOptions
-	stdin    io.Reader
-	out      output
-	stderr   io.Writer
-	log      *slog.Logger
-	sendRate float64 // see kademlia.Config
+	stdin          io.Reader
+	stdout, stderr *outlet
+	out            output // to stdout
+	log            *slog.Logger
+	sendRate       float64 // see kademlia.Config
 }
 
 // clientRun is what a command does. ctx ends with a signal.
@@ -76,21 +76,44 @@ func newLastingCommand(cmd *cobra.Command, run clientRun) *cobra.Command {
 		if err := fillFromEnvironment(cmd.Flags(), "listen", "port"); err != nil {
 			return err
 		}
-		c.stdin, c.stderr = cmd.InOrStdin(), cmd.ErrOrStderr()
-		c.out = output{cmd.OutOrStdout(), c.json}
+		c.stdin = cmd.InOrStdin()
+		c.stdout, c.stderr = &outlet{w: cmd.OutOrStdout()}, &outlet{w: cmd.ErrOrStderr()}
+		c.writeUntil(cmd.Context())
+		c.out = output{c.stdout, c.json}
 		c.log, _ = newLogger(c.stderr, &c.nodeOptions)
-		return run(cmd.Context(), c, args)
+		return c.explain(run(cmd.Context(), c, args), "answer")
 	}
 	return cmd
 }
 
-// withTimeout returns ctx as it ends with --timeout.
+// withTimeout returns ctx as it ends with --timeout. What is written waits no longer for
+// a reader either.
 func (c *client) withTimeout(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if c.timeout <= 0 {
 		return nil, nil, usagef("--timeout %v: want more than 0", c.timeout)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	c.writeUntil(ctx)
 	return ctx, cancel, nil
+}
+
+// writeUntil has writes wait for a reader until ctx ends, and a moment more. It is for
+// before the node starts, which writes to the log.
+func (c *client) writeUntil(ctx context.Context) {
+	open := lingering(ctx)
+	c.stdout.open, c.stderr.open = open, open
+}
+
+// explain returns err or, if it says no more than that the time is over, what has not come
+// until then.
+func (c *client) explain(err error, awaited string) error {
+	switch err {
+	case context.DeadlineExceeded:
+		return fmt.Errorf("no %s within %v", awaited, c.timeout)
+	case context.Canceled:
+		return errors.New("interrupted")
+	}
+	return err
 }
 
 // config returns the configuration of a node that asks, but does not answer
@@ -134,7 +157,7 @@ func (c *client) join(ctx context.Context) (*server, error) {
 
 // joinFor is join, for a command about an info-hash or id given in any form.
 func (c *client) joinFor(ctx context.Context, hash string) (krpc.ID, *server, error) {
-	id, err := parseInfoHash(hash)
+	id, err := readInput(ctx, c, func() (krpc.ID, error) { return parseInfoHash(hash) })
 	if err != nil {
 		return krpc.ID{}, nil, err
 	}

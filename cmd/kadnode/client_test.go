@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/kademlia/store"
 )
 
 const hash = "0123456789abcdef0123456789abcdef01234567"
@@ -32,7 +33,7 @@ func TestAnnounceAndGetPeers(t *testing.T) {
 
 	r := kadnode(t, append([]string{"get-peers", hash, "--json"}, through...)...)
 	r.expect(t, exitDone, `{"peer":"127.0.0.1:4242"}`)
-	r = kadnode(t, append([]string{"announce", hash, "--json", "--implied-port", "--seed"}, through...)...)
+	r = kadnode(t, append([]string{"announce", hash, "--json", "--implied-port", "--seed", "--listen", closedPort(t)}, through...)...)
 	r.expect(t, exitDone, `{"hash":"`+hash+`","stored":8,"asked":8}`)
 }
 
@@ -61,7 +62,7 @@ func TestBootstrapFromTheEnvironmentByName(t *testing.T) {
 func TestAnnounceBesideAServiceOfKubernetes(t *testing.T) {
 	bootstrap := startTestnet(t, "--nodes", "4")
 	t.Setenv("KADNODE_PORT", "tcp://10.0.0.1:6881")
-	kadnode(t, "announce", hash, "--implied-port", "--bootstrap", bootstrap).expect(t, exitDone, "stored at 4")
+	kadnode(t, "announce", hash, "--implied-port", "--listen", closedPort(t), "--bootstrap", bootstrap).expect(t, exitDone, "stored at 4")
 	t.Setenv("KADNODE_PORT", "4242")
 	kadnode(t, "announce", hash, "--bootstrap", bootstrap).expect(t, exitUsage, "--port is required")
 }
@@ -85,6 +86,16 @@ func TestNobodyThere(t *testing.T) {
 	kadnode(t, "ping", nobody, "--timeout", "200ms").expect(t, exitFailed, "1 of 1 nodes did not answer")
 	kadnode(t, "ping", nobody, "--timeout", "200ms", "--json").
 		expect(t, exitFailed, `{"host":"`+nobody+`","error":"krpc: timeout"}`)
+}
+
+func TestTimeoutsAreToldInPlainWords(t *testing.T) {
+	net := newSlowNetwork(t, store.Item{})
+	key, _ := newKey(t)
+	for _, args := range []string{"get " + hash, "put a", "put a --key " + key, "announce " + hash + " --port 1"} {
+		r := net.run(t, append(strings.Fields(args), "--listen", "127.0.0.1:0", "--timeout", "300ms")...)
+		r.expect(t, exitFailed, "kadnode: no answer within 300ms\n")
+	}
+	net.run(t, "scrape", hash, "--listen", "127.0.0.1:0", "--timeout", "300ms").expect(t, exitFailed, `err="no answer within 300ms"`)
 }
 
 func TestAwaitJoined(t *testing.T) {
@@ -143,18 +154,47 @@ func TestWrongUsage(t *testing.T) {
 		"find-node",
 		"get-peers nosuchfile",
 		"get-peers magnet:?dn=x",
+		"get-peers magnet:?xs=urn:btpk:" + vectorKey,
 		"get-peers " + hash + " --bootstrap none",
 		"get-peers " + hash + " --timeout 0s",
 		"announce " + hash,
 		"announce " + hash + " --port 65536",
+		"announce " + hash + " --implied-port",
+		"announce " + hash + " --implied-port --port 1 --listen 127.0.0.1:1,127.0.0.1:0",
 		"testnet --nodes 0",
 		"testnet --listen-ip localhost",
 		"completion bash surplus",
+		"completion nosh",
 	} {
 		r := kadnode(t, strings.Fields(args)...)
 		if r.status != exitUsage || !strings.HasPrefix(r.stderr, "kadnode: ") || r.stdout != "" {
 			t.Errorf("%s: status %d, stderr %q, stdout %q", args, r.status, r.stderr, r.stdout)
 		}
+	}
+}
+
+// Only what cannot be a file is wrong usage.
+func TestFilesThatAreNotThere(t *testing.T) {
+	for _, name := range []string{"nosuch.torrent", "./nosuch", "client_test.go"} {
+		kadnode(t, "get-peers", name).expect(t, exitFailed, strings.TrimPrefix(name, "./"))
+	}
+	kadnode(t, "get-peers", "nosuch").expect(t, exitUsage, "no info-hash")
+}
+
+func TestMagnetLinkOfAPublisher(t *testing.T) {
+	kadnode(t, "get-peers", "magnet:?xs=urn:btpk:"+vectorKey).expect(t, exitUsage, `ask "kadnode get" first`)
+}
+
+func TestPingInJSON(t *testing.T) {
+	at := startTestnet(t, "--nodes", "2")
+	r := kadnode(t, "ping", at, "--json")
+	var object struct {
+		Host, Version string
+		SeenAs        string `json:"seen_as"`
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &object); err != nil || object.Host != at ||
+		object.Version != protocolVersion || !strings.HasPrefix(object.SeenAs, "127.0.0.1:") {
+		t.Errorf("%s: %v", r.stdout, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -28,8 +29,9 @@ func newGetCommand() *cobra.Command {
 	cmd := newLastingCommand(&cobra.Command{
 		Use:   "get TARGET",
 		Short: "Find an item",
-		Long: `Find an item in the DHT (BEP 44) and print its value: of a string the text, and of
-anything else JSON, with {"hex":"…"} for strings that are no text.
+		Long: `Find an item in the DHT (BEP 44) and print its value: a string of printable text as it
+is, anything else as JSON on a line, with {"hex":"…"} for a string that is no such text.
+Only --json and --raw tell a text that looks like JSON from what it looks like.
 
 TARGET is the item's target in 40 hexadecimal or 32 base32 digits, or the public key of
 a mutable item in 64 hexadecimal digits. If the item has a salt, it is needed too.
@@ -37,8 +39,10 @@ a mutable item in 64 hexadecimal digits. If the item has a salt, it is needed to
 TARGET can also be a link such as magnet:?xs=urn:btpk:… (BEP 46), and then the info-hash
 of the torrent that was published last is printed.
 
-With --watch each newer version of a mutable item is printed on a line until a signal
-ends that, and --timeout is for each look.`,
+With --watch it looks every --interval until a signal ends that, and prints the newest
+version on a line if it is newer than the last one printed: a text of several lines as a
+JSON string. --timeout is for each look. Of an immutable item there is no other version:
+it is printed, and that is the end.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}, func(ctx context.Context, c *client, args []string) error { return get(ctx, c, o, args[0]) })
@@ -66,6 +70,9 @@ func get(ctx context.Context, c *client, o *getOptions, target string) error {
 		return err
 	}
 	defer cancel()
+	if o.watch {
+		c.writeUntil(ctx)
+	}
 	srv, err := c.join(short)
 	if err != nil {
 		return err
@@ -76,48 +83,59 @@ func get(ctx context.Context, c *client, o *getOptions, target string) error {
 		return w.run(ctx)
 	}
 	res, err := srv.items.Get(short, addr.target, store.GetOptions{Salt: addr.salt})
+	// The lookup of an address family without nodes ends at once, and hides in err that the
+	// other one's was cut short.
+	cutShort := short.Err()
 	switch {
-	case err != nil:
-		return notFound(err)
-	case o.raw:
+	case !res.Found && cutShort != nil:
+		return cutShort
+	case !res.Found:
+		return addr.notFound(err)
+	case res.Item.Mutable() && cutShort != nil:
+		fmt.Fprintln(c.stderr, "warning: not all nodes were heard in time: there may be a newer version")
+	}
+	if o.raw {
 		_, err = c.out.w.Write(res.Item.V)
 		return err
 	}
-	return printItem(c.out, addr, &res, showValue)
+	value := showValue(res.Item.V)
+	return printItem(c.out, addr, &res, &value)
 }
 
-// notFound says so in the words of the other commands.
-func notFound(err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return errors.New("no item found")
+// notFound says in the words of the other commands that nothing is at a.
+func (a *itemAddress) notFound(err error) error {
+	switch {
+	case !errors.Is(err, store.ErrNotFound):
+		return err
+	case a.bareKey:
+		return errors.New("no item found; if it has a salt, give --salt")
 	}
-	return err
+	return errors.New("no item found")
 }
 
 // printItem prints what was found at addr.
-func printItem(out output, addr itemAddress, res *store.FindResult, show func(v []byte) string) error {
-	it := &res.Item
-	value, infoHash := show(it.V), ""
-	text := value
+func printItem(out output, addr itemAddress, res *store.FindResult, value *shownValue) error {
+	it, line, infoHash := &res.Item, value.line, ""
 	if addr.torrent {
 		ih, err := decodeTorrentUpdate(it.V)
 		if err != nil {
 			return err
 		}
 		infoHash = ih.String()
-		text = infoHash
+		line = infoHash
 	}
-	return out.print(text, struct {
+	return out.print(line, struct {
 		itemObject
-		Sig      string `json:"sig,omitempty"`
-		Value    string `json:"value_hex"` // bencoded
-		Text     string `json:"text"`
-		InfoHash string `json:"infohash,omitempty"`
-		Left     int64  `json:"left_seconds,omitempty"`
-		Holders  int    `json:"holders"`
+		Sig      string          `json:"sig,omitempty"`
+		Value    string          `json:"value_hex"` // bencoded
+		Text     *string         `json:"text,omitempty"`
+		JSON     json.RawMessage `json:"json,omitempty"`
+		InfoHash string          `json:"infohash,omitempty"`
+		Left     int64           `json:"left_seconds,omitempty"`
+		Holders  int             `json:"holders"`
 	}{
 		describeItem(addr.target, it), hex.EncodeToString(it.Sig), hex.EncodeToString(it.V),
-		value, infoHash, int64(res.Left / time.Second), res.Holders,
+		value.text, value.json, infoHash, int64(res.Left / time.Second), res.Holders,
 	})
 }
 
@@ -150,10 +168,7 @@ func (w *watcher) run(ctx context.Context) error {
 
 // look looks once, and prints what is new. It reports whether nothing new can come.
 func (w *watcher) look(ctx context.Context) (over bool, err error) {
-	short, cancel, err := w.c.withTimeout(ctx)
-	if err != nil {
-		return true, err
-	}
+	short, cancel := context.WithTimeout(ctx, w.c.timeout)
 	defer cancel()
 	res, err := w.items.Get(short, w.addr.target, w.seen)
 	switch {
@@ -162,8 +177,8 @@ func (w *watcher) look(ctx context.Context) (over bool, err error) {
 	case errors.Is(err, store.ErrNotNewer):
 		w.report(nil)
 		return false, nil
-	case err != nil:
-		w.report(notFound(err))
+	case err != nil && !res.Found: // A newer one that was not heard of is for the next look.
+		w.report(w.c.explain(w.addr.notFound(err), "answer"))
 		return false, nil
 	}
 	w.seen.Seen = &res.Item.Seq
@@ -174,7 +189,9 @@ func (w *watcher) look(ctx context.Context) (over bool, err error) {
 		}
 	}
 	w.report(nil)
-	return !res.Item.Mutable(), printItem(w.c.out, w.addr, &res, showLine)
+	value := showValue(res.Item.V)
+	value.line = value.onOneLine()
+	return !res.Item.Mutable(), printItem(w.c.out, w.addr, &res, &value)
 }
 
 // report says on standard error what is wrong, once.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"strings"
@@ -28,10 +29,15 @@ func parseInfoHash(s string) (krpc.ID, error) {
 		return parseMagnet(s)
 	}
 	id, err := hashTorrent(s)
-	if err != nil {
-		return krpc.ID{}, usagef("%q is no info-hash (40 hex or 32 base32 digits), no magnet link and no .torrent file: %w", s, err)
+	if errors.Is(err, fs.ErrNotExist) && !namesTorrent(s) {
+		return krpc.ID{}, usagef("%q is no info-hash (40 hex or 32 base32 digits), no magnet link and no file", s)
 	}
-	return id, nil
+	return id, err
+}
+
+// namesTorrent tells whether s is meant to be the name of a .torrent file.
+func namesTorrent(s string) bool {
+	return strings.HasSuffix(strings.ToLower(s), ".torrent") || strings.ContainsRune(s, os.PathSeparator)
 }
 
 func parseHash(s string) (krpc.ID, bool) {
@@ -59,6 +65,9 @@ func parseMagnet(s string) (krpc.ID, error) {
 		if id, ok := parseHash(topic[len(urn):]); ok {
 			return id, nil
 		}
+	}
+	if _, err := parseUpdateMagnet(s); err == nil {
+		return krpc.ID{}, usagef("magnet link %q names no torrent but who publishes one: ask \"kadnode get\" first, which prints the info-hash", s)
 	}
 	return krpc.ID{}, usagef("magnet link %q: no xt=urn:btih: with 40 hex or 32 base32 digits", s)
 }

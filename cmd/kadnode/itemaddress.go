@@ -18,6 +18,7 @@ type itemAddress struct {
 	target  krpc.ID
 	salt    []byte
 	torrent bool // the item says which torrent is current (BEP 46)
+	bareKey bool // it was given as a public key, and without a salt
 }
 
 // parseItemAddress reads the address of an item: the target as 40 hexadecimal or 32
@@ -34,7 +35,7 @@ func parseItemAddress(s string, salt salt) (itemAddress, error) {
 		return itemAddress{target: target, salt: salt.bytes}, nil
 	}
 	if key, ok := parsePublicKey(s); ok {
-		return itemAddress{target: store.MutableTarget(key, salt.bytes), salt: salt.bytes}, nil
+		return itemAddress{target: store.MutableTarget(key, salt.bytes), salt: salt.bytes, bareKey: !salt.set}, nil
 	}
 	return itemAddress{}, usagef("%q is no target (40 hex or 32 base32 digits), no public key (64 hex digits) and no magnet link", s)
 }
@@ -61,7 +62,7 @@ func parseUpdateMagnet(s string) (itemAddress, error) {
 			continue
 		}
 		if key, ok := parsePublicKey(source[len(updateTopic):]); ok {
-			return itemAddress{store.MutableTarget(key, salt.bytes), salt.bytes, true}, nil
+			return itemAddress{target: store.MutableTarget(key, salt.bytes), salt: salt.bytes, torrent: true}, nil
 		}
 	}
 	return itemAddress{}, usagef("magnet link %q: no xs=%s with 64 hex digits (BEP 46)", s, updateTopic)

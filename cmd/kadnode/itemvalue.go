@@ -90,7 +90,7 @@ func (o *valueSource) encode(b []byte) ([]byte, error) {
 		return bencode.Marshal(b)
 	}
 	if len(b) <= store.MaxValue && !krpc.Canonical(b) {
-		return nil, usagef("--bencoded: the value is no bencode, or its keys are not in order")
+		return nil, usagef("--bencoded: the value is no bencode, its keys are not in order, or it is nested too deep")
 	}
 	return b, nil
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 )
 
@@ -49,7 +48,7 @@ func decodeKey(b []byte) (ed25519.PrivateKey, error) {
 
 // readKey reads the key file with a name, and warns if it is not a secret.
 func readKey(name string, warnings io.Writer) (ed25519.PrivateKey, error) {
-	f, err := os.Open(name)
+	f, err := openRegular(name)
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,9 @@ func main() {
 // execute runs the command line args and returns the exit status.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRootCommand()
+	if completes(args) {
+		unquoteUsages(root)
+	}
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -35,6 +38,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	stderr = &outlet{stderr, last}
 	fmt.Fprintf(stderr, "kadnode: %v\n", err)
 	if !errors.As(err, new(usageError)) {
 		return exitFailed

@@ -27,8 +27,7 @@ func ping(ctx context.Context, c *client, hosts []string) error {
 	}
 	return askHosts(ctx, c, hosts, ask, func(host string, res kademlia.PingResult) error {
 		rtt := res.RTT.Round(time.Microsecond)
-		version := printable(res.Version)
-		text := fmt.Sprintf("%s %s %v %s", res.Node.Addr, res.Node.ID, rtt, version)
+		text := fmt.Sprintf("%s %s %v %s", res.Node.Addr, res.Node.ID, rtt, printable(res.Version))
 		object := struct {
 			Host    string  `json:"host"`
 			Addr    string  `json:"addr"`
@@ -36,12 +35,21 @@ func ping(ctx context.Context, c *client, hosts []string) error {
 			RTT     float64 `json:"rtt_seconds"`
 			Version string  `json:"version"`
 			SeenAs  string  `json:"seen_as,omitempty"`
-		}{host, res.Node.Addr.String(), res.Node.ID.String(), rtt.Seconds(), version, ""}
+		}{host, res.Node.Addr.String(), res.Node.ID.String(), rtt.Seconds(), latin1(res.Version), ""}
 		if res.SeenAs.IsValid() {
 			object.SeenAs = res.SeenAs.String()
 		}
 		return c.out.print(strings.TrimSpace(text), object)
 	})
+}
+
+// latin1 returns a text with a character for each byte of s.
+func latin1(s string) string {
+	var runes []rune
+	for _, b := range []byte(s) {
+		runes = append(runes, rune(b))
+	}
+	return string(runes)
 }
 
 // printable shows bytes that a stranger chose, such as a version, without any that a

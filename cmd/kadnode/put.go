@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -44,7 +45,8 @@ the public key, and replaced by whatever is put with the same key and salt later
 finds the torrent that was published last (BEP 46).
 
 With --keep the item is put again every hour until a signal ends that, and --timeout is
-for the first time.`,
+for the first time. If somebody else with the key publishes a newer version, the next of
+these puts notices, and the status is 1.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}, func(ctx context.Context, c *client, args []string) error { return put(ctx, c, o, args) })
@@ -53,31 +55,35 @@ for the first time.`,
 	fs.StringVar(&o.key, "key", "", "`file` with the key that signs a mutable item, see keygen")
 	o.salt.addFlags(fs)
 	fs.Var(&o.seq, "seq", "version of a mutable item; by default the next one, or that in the DHT if its value is the same")
-	fs.Var(&o.cas, "cas", "with --seq: the version to replace, and no newer one")
+	fs.Var(&o.cas, "cas", "with --seq: nodes that hold a newer version than this one refuse")
 	fs.BoolVar(&o.keep, "keep", false, "stay, and put it again every hour")
 	return cmd
 }
 
 func put(ctx context.Context, c *client, o *putOptions, args []string) error {
-	p, err := o.read(c, args)
-	if err != nil {
-		return err
-	}
 	short, cancel, err := c.withTimeout(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
+	if o.keep {
+		c.writeUntil(ctx)
+	}
+	p, err := readInput(short, c, func() (*publication, error) { return o.read(c, args) })
+	if err != nil {
+		return err
+	}
 	srv, err := c.join(short)
 	if err != nil {
 		return err
 	}
 	defer srv.close()
-	it, err := p.put(short, c, srv.items)
+	it, res, err := p.put(short, c, srv.items)
 	if err != nil || !o.keep {
 		return err
 	}
-	return keep(ctx, srv.items, it)
+	// With few holders it is soon lost: then Keep puts it again at once.
+	return keep(ctx, srv.items, it, store.KeepOptions{Stored: 2*res.Stored >= c.k})
 }
 
 // publication is what put has to put.
@@ -98,6 +104,8 @@ func (o *putOptions) read(c *client, args []string) (*publication, error) {
 		return nil, usagef("--salt, --salt-hex, --seq and --cas want --key")
 	case o.cas.set && !o.seq.set:
 		return nil, usagef("--cas wants --seq; without either, the newest version is replaced by compare and swap")
+	case o.cas.set && o.cas.n > o.seq.n:
+		return nil, usagef("--cas %d --seq %d: the version to replace cannot be newer than the one that replaces it", o.cas.n, o.seq.n)
 	}
 	p := &publication{salt: o.salt.bytes, seq: o.seq, cas: o.cas, magnet: o.source.isTorrent()}
 	var err error
@@ -124,24 +132,32 @@ func (p *publication) item() (store.Item, error) {
 }
 
 // put puts the item and prints what became of it.
-func (p *publication) put(ctx context.Context, c *client, items *store.Items) (store.Item, error) {
+func (p *publication) put(ctx context.Context, c *client, items *store.Items) (store.Item, store.PutResult, error) {
 	it, res, err := p.store(ctx, items)
 	for _, line := range failures(res.Failures) {
 		fmt.Fprintln(c.stderr, "not stored:", line)
 	}
+	if err != nil {
+		return it, res, notStored(&it, &res, err)
+	}
+	return it, res, c.out.print(p.report(&it, &res))
+}
+
+// notStored returns why it, which was to be put, is not stored.
+func notStored(it *store.Item, res *store.PutResult, err error) error {
 	switch {
 	case errors.Is(err, store.ErrOutdated):
-		return it, fmt.Errorf("seq %d is not stored: seq %d is there, which is newer", it.Seq, res.Newer.Seq)
+		return fmt.Errorf("seq %d is not stored: seq %d is there, which is newer", it.Seq, res.Newer.Seq)
 	case errors.Is(err, store.ErrConflict) && res.Newer != nil:
-		return it, fmt.Errorf("seq %d is not stored: it is there with another value", it.Seq)
+		return fmt.Errorf("seq %d is not stored: it is there with another value", it.Seq)
 	case errors.Is(err, store.ErrConflict):
-		return it, fmt.Errorf("seq %d is not stored: another version is there than --cas says", it.Seq)
+		return fmt.Errorf("seq %d is not stored: another version is there than --cas says", it.Seq)
+	case errors.Is(err, store.ErrSeqOutOfRange):
+		return fmt.Errorf("seq %d is there with another value: no version can follow", math.MaxInt64)
 	case errors.Is(err, store.ErrNotStored):
-		return it, errors.New("no node has stored the item")
-	case err != nil:
-		return it, reason(err)
+		return errors.New("no node has stored the item")
 	}
-	return it, c.out.print(p.report(&it, &res))
+	return reason(err)
 }
 
 func (p *publication) store(ctx context.Context, items *store.Items) (store.Item, store.PutResult, error) {
@@ -177,8 +193,8 @@ func (p *publication) report(it *store.Item, res *store.PutResult) (text string,
 }
 
 // keep puts the item again and again until ctx ends.
-func keep(ctx context.Context, items *store.Items, it store.Item) error {
-	if err := items.Keep(it); err != nil {
+func keep(ctx context.Context, items *store.Items, it store.Item, o store.KeepOptions) error {
+	if err := items.Keep(it, o); err != nil {
 		return err
 	}
 	poll := time.NewTicker(keepPoll)

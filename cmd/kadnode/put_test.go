@@ -80,7 +80,8 @@ func TestPutAndGetImmutableItems(t *testing.T) {
 	}
 	it = net.item(t, "put", "--file", file, "--bencoded")
 	net.run(t, "get", it.Target).expect(t, exitDone, `{"a":[1],"foo":"bar"}`+"\n")
-	stdin(t, file)
+	net.run(t, "get", it.Target, "--json").expect(t, exitDone, `,"json":{"a":[1],"foo":"bar"},`)
+	stdin(t, open(t, file))
 	it = net.item(t, "put", "--file", "-")
 	if it.Stored != 8 || it.Asked != 8 {
 		t.Errorf("%+v", it)
@@ -88,15 +89,26 @@ func TestPutAndGetImmutableItems(t *testing.T) {
 	net.run(t, "get", it.Target).expect(t, exitDone, "d1:ali1ee3:foo3:bare\n")
 	it = net.item(t, "put", "")
 	net.run(t, "get", it.Target).expect(t, exitDone, "\n")
+	net.run(t, "get", it.Target, "--json").expect(t, exitDone, `,"text":"",`)
+	it = net.item(t, "put", "\xff\x00")
+	net.run(t, "get", it.Target).expect(t, exitDone, `{"hex":"ff00"}`+"\n")
+	if r := net.run(t, "get", it.Target, "--json"); !strings.Contains(r.stdout, `"value_hex":"323aff00","left`) {
+		t.Errorf("%s", r.stdout)
+	}
 }
 
-// stdin has the standard input come from a file.
-func stdin(t *testing.T, name string) {
+func open(t *testing.T, name string) *os.File {
 	t.Helper()
 	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return f
+}
+
+// stdin has the standard input come from f.
+func stdin(t *testing.T, f *os.File) {
+	t.Helper()
 	old := os.Stdin
 	os.Stdin = f
 	t.Cleanup(func() {
@@ -139,7 +151,9 @@ func TestPutAndGetMutableItems(t *testing.T) {
 	}
 	net.run(t, "get", salted.Target, "--salt-hex", "6e").expect(t, exitDone, "other\n")
 	net.run(t, "get", public, "--salt-hex", "00").expect(t, exitDone, "zero\n")
-	net.run(t, "get", public, "--salt", "nothing").expect(t, exitFailed, "no item found")
+	net.run(t, "get", public, "--salt", "nothing").expect(t, exitFailed, "no item found\n")
+	_, unused := newKey(t)
+	net.run(t, "get", unused).expect(t, exitFailed, "no item found; if it has a salt, give --salt\n")
 
 	again := func(status int, says string, args ...string) {
 		t.Helper()
@@ -151,6 +165,11 @@ func TestPutAndGetMutableItems(t *testing.T) {
 	again(exitFailed, "krpc: error 301", "eight", "--seq", "8", "--cas", "0")
 	again(exitFailed, "another version is there than --cas says", "eight", "--seq", "8", "--cas", "6")
 	again(exitDone, "seq 8, stored", "eight", "--seq", "8", "--cas", "7")
+
+	last := "9223372036854775807"
+	again(exitDone, "seq "+last+", stored", "last", "--seq", last)
+	again(exitDone, "seq "+last+", stored", "last")
+	again(exitFailed, "kadnode: seq "+last+" is there with another value: no version can follow\n", "more")
 }
 
 func TestPublishTorrents(t *testing.T) {
@@ -199,6 +218,36 @@ func TestPutKeep(t *testing.T) {
 		expect(t, exitFailed, "no bootstrap node answered")
 }
 
+// What has just been put is put again an hour later, but at once if few nodes hold it.
+func TestPutKeepGoesOnFromTheFirstPut(t *testing.T) {
+	puts := make(chan struct{}, 10)
+	net := network{newFakeNode(t, func(q, _ *krpc.Message) {
+		if q.Method == krpc.MethodPut {
+			trySend(puts, struct{}{})
+		}
+	})}
+	enough := launch(t, net.args("put", "Hello World!", "--keep", "--k", "1")...)
+	enough.line()
+	<-puts
+	select {
+	case <-puts:
+		t.Error("put twice")
+	case <-time.After(200 * time.Millisecond):
+	}
+	enough.stop()
+
+	few := launch(t, net.args("put", "Hello World!", "--keep", "--k", "8")...)
+	few.line()
+	for range 2 {
+		select {
+		case <-puts:
+		case <-time.After(patience):
+			t.Error("put once")
+		}
+	}
+	few.stop()
+}
+
 func TestFailuresAreCountedByReason(t *testing.T) {
 	full := &krpc.Error{Code: 202, Text: "full\x1b[2J"}
 	list := []kademlia.StoreFailure{{Err: krpc.ErrTimeout}, {Err: full}, {Err: full}}
@@ -207,6 +256,9 @@ func TestFailuresAreCountedByReason(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// nested returns the bencoded form of so many lists, each in another.
+func nested(depth int) string { return strings.Repeat("l", depth) + strings.Repeat("e", depth) }
 
 func TestWrongUsageOfItems(t *testing.T) {
 	file, _ := newKey(t)
@@ -222,10 +274,13 @@ func TestWrongUsageOfItems(t *testing.T) {
 		{"put", "d1:b0:1:a0:e", "--bencoded"},
 		{"put", strings.Repeat("a", 997)},
 		{"put", strings.Repeat("a", 997), "--key", file},
+		{"put", nested(64), "--bencoded"},
+		{"put", nested(63), "--bencoded"},
 		{"put", strconv.Itoa(999) + ":" + strings.Repeat("a", 999), "--bencoded"},
 		{"put", "a", "--salt", "n"},
 		{"put", "a", "--seq", "1"},
 		{"put", "a", "--key", file, "--cas", "1"},
+		{"put", "a", "--key", file, "--seq", "1", "--cas", "2"},
 		{"put", "a", "--key", file, "--seq", "-1"},
 		{"put", "a", "--key", file, "--seq", "9223372036854775808"},
 		{"put", "a", "--key", file, "--salt", long},
@@ -247,6 +302,10 @@ func TestWrongUsageOfItems(t *testing.T) {
 			t.Errorf("%q: status %d, stderr %q, stdout %q", args, r.status, r.stderr, r.stdout)
 		}
 	}
+	kadnode(t, "put", nested(62), "--bencoded", "--bootstrap", closedPort(t), "--timeout", "200ms").
+		expect(t, exitFailed, "no bootstrap node answered")
+	kadnode(t, "put", "a", "--key", os.DevNull).expect(t, exitFailed, os.DevNull+" is no regular file")
 	kadnode(t, "put", "a", "--key", file+".none").expect(t, exitFailed, "no such file")
 	kadnode(t, "put", "--file", file+".none").expect(t, exitFailed, "no such file")
+	kadnode(t, "put", "--torrent", file+".none", "--key", file).expect(t, exitFailed, "no such file")
 }

@@ -38,7 +38,7 @@ Exit status: 0 done, 1 not found, not reached or not able to run, 2 wrong usage.
 		newHealthcheckCommand(),
 		newVersionCommand(),
 	)
-	root.InitDefaultCompletionCmd()
+	addCompletion(root)
 	markUsage(root)
 	return root
 }

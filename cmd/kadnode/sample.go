@@ -28,13 +28,16 @@ func newSampleCommand() *cobra.Command {
 With --all every node of the DHT is asked once, and each info-hash is printed as a JSON
 object when it is found: once for each address family that it is found in. The millions
 of nodes of the public DHT take days at the default --rate, and there is no --timeout
-unless one is given. A signal ends it early; with --checkpoint FILE the next call goes
-on from there. Nodes may want not to be asked again for six hours: leave these between
-two complete sweeps.`,
+unless one is given. A signal ends it early with status 0, --timeout with status 1; with
+--checkpoint FILE the next call goes on from there. Nodes may want not to be asked again
+for six hours: leave these between two complete sweeps.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}, func(ctx context.Context, c *client, args []string) error {
-		if all == (len(args) > 0) {
+		switch flags := cmd.Flags(); {
+		case all == (len(args) > 0):
 			return usagef("want nodes to ask, or --all")
+		case !all && (flags.Changed("rate") || flags.Changed("checkpoint")):
+			return usagef("--rate and --checkpoint want --all")
 		}
 		if all && !cmd.Flags().Changed("timeout") {
 			return sweepAll(ctx, c, o)

@@ -108,7 +108,7 @@ func TestSampleAllGoesOnFromACheckpoint(t *testing.T) {
 func TestSampleAllEndsWithATimeout(t *testing.T) {
 	net := newNetwork(t)
 	began := time.Now()
-	net.run(t, "sample", "--all", "--rate", "1", "--timeout", "1s").expect(t, exitDone, "ipv4: ended at ")
+	net.run(t, "sample", "--all", "--rate", "1", "--timeout", "1s").expect(t, exitFailed, "ipv4: ended at ")
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("took %v", took)
 	}
@@ -151,12 +151,15 @@ func TestCheckpointFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	kadnode(t, "sample", "--all", "--checkpoint", name).expect(t, exitFailed, name+" is no checkpoint of a sweep")
+	kadnode(t, "sample", "--all", "--checkpoint", os.DevNull).expect(t, exitFailed, os.DevNull+" is no regular file")
 	if b, err := os.ReadFile(name); err != nil || string(b) != "something else" {
 		t.Errorf("it was overwritten: %q, %v", b, err)
 	}
 	if err := file.remove(); err != nil {
 		t.Error(err)
 	}
+	nowhere := filepath.Join(name, "checkpoint")
+	kadnode(t, "sample", "--all", "--checkpoint", nowhere, "--bootstrap", closedPort(t)).expect(t, exitFailed, nowhere)
 	if err := file.remove(); err != nil {
 		t.Errorf("nothing to remove: %v", err)
 	}
@@ -184,6 +187,8 @@ func TestWrongUsageOfSample(t *testing.T) {
 		"sample 127.0.0.1",
 		"sample --all --rate 0",
 		"sample --all --rate -1",
+		"sample 127.0.0.1:1 --rate 1",
+		"sample 127.0.0.1:1 --checkpoint file",
 		"sample 127.0.0.1:1 --timeout 0s",
 	} {
 		kadnode(t, strings.Fields(args)...).expect(t, exitUsage, "kadnode: ")

@@ -18,8 +18,9 @@ func newScrapeCommand() *cobra.Command {
 		Use:   "scrape HASH...",
 		Short: "Estimate how many peers torrents have",
 		Long: `Estimate how many seeds and other peers torrents have (BEP 33), from the sums that the
-nodes closest to each have of their peers' addresses. Nodes without BEP 33 tell some of
-their peers instead, which do not count as seeds.
+nodes closest to each have of their peers' addresses: several peers at one IP address
+count as one. Nodes without BEP 33 tell some of their peers instead, which do not count
+as seeds. The status is 1 if no peer was found of one of the torrents.
 
 HASH is an info-hash of 40 hexadecimal or 32 base32 digits, a magnet link, or the
 name of a .torrent file.`,
@@ -38,7 +39,7 @@ func scrape(ctx context.Context, c *client, args []string) error {
 	hashes := make([]krpc.ID, len(args))
 	for i, s := range args {
 		var err error
-		if hashes[i], err = parseInfoHash(s); err != nil {
+		if hashes[i], err = readInput(ctx, c, func() (krpc.ID, error) { return parseInfoHash(s) }); err != nil {
 			return err
 		}
 	}
@@ -47,32 +48,44 @@ func scrape(ctx context.Context, c *client, args []string) error {
 		return err
 	}
 	defer srv.close()
-	results := make(chan scraped, len(hashes))
-	places := make(chan struct{}, maxScraping)
-	for _, ih := range hashes {
-		go func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			res, err := srv.tracker.Scrape(ctx, ih)
-			results <- scraped{ih, res, err}
-		}()
-	}
-	failed := 0
-	for range hashes {
-		s := <-results
+	failed, empty := 0, 0
+	for _, result := range startScrapes(ctx, srv.tracker, hashes) {
+		s := <-result
 		if s.err != nil {
 			failed++
-			c.log.Error("not scraped", "hash", s.ih, "err", s.err)
+			c.log.Error("not scraped", "hash", s.ih, "err", c.explain(s.err, "answer"))
 			continue
+		}
+		if s.res.Seeds+s.res.Peers == 0 {
+			empty++
 		}
 		if err := s.print(c.out); err != nil {
 			return err
 		}
 	}
-	if failed > 0 {
+	switch {
+	case failed > 0:
 		return fmt.Errorf("%d of %d torrents were not scraped", failed, len(hashes))
+	case empty > 0:
+		return fmt.Errorf("no peer found of %d of %d torrents", empty, len(hashes))
 	}
 	return nil
+}
+
+// startScrapes scrapes all hashes and returns where each outcome comes, in their order.
+func startScrapes(ctx context.Context, t *tracker.Tracker, hashes []krpc.ID) []chan scraped {
+	results := make([]chan scraped, len(hashes))
+	places := make(chan struct{}, maxScraping)
+	for i, ih := range hashes {
+		results[i] = make(chan scraped, 1)
+		go func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			res, err := t.Scrape(ctx, ih)
+			results[i] <- scraped{ih, res, err}
+		}()
+	}
+	return results
 }
 
 func (s *scraped) print(out output) error {

@@ -1,53 +1,59 @@
 package main
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/anacrolix/torrent/bencode"
 )
 
-// showValue returns the value v of an item, in its bencoded form, for people: of a
-// string the text, quoted if a terminal would obey some of it, and of anything else
-// JSON.
-func showValue(v []byte) string {
+// shownValue is the value of an item for people and for JSON: one of text and json is
+// set, but for a string that is no text and a value that cannot be decoded, which have
+// neither.
+type shownValue struct {
+	text *string         // of a string
+	json json.RawMessage // of anything else
+	line string          // what is printed: the text, or JSON
+}
+
+// showValue returns what the value v of an item, in its bencoded form, is shown as.
+func showValue(v []byte) shownValue {
 	var x any
-	if err := bencode.Unmarshal(v, &x); err != nil {
-		return strconv.Quote(string(v)) // beyond some limit of the decoder
+	err := bencode.Unmarshal(v, &x)
+	s, isString := x.(string)
+	if err == nil && isString && isText(s) {
+		return shownValue{text: &s, line: s}
 	}
-	if s, ok := x.(string); ok {
-		return showString(s)
+	var b []byte
+	if err == nil {
+		b, err = encodeJSON(forJSON(x))
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(forJSON(x)); err != nil {
-		return strconv.Quote(string(v))
+	if err != nil { // It is beyond some limit of the decoder.
+		return shownValue{line: `{"value_hex":"` + hex.EncodeToString(v) + `"}`}
 	}
-	return escapeJSON(strings.TrimSpace(b.String()))
+	out := shownValue{line: string(b)}
+	if !isString {
+		out.json = b
+	}
+	return out
 }
 
-// showLine is showValue for one line of several.
-func showLine(v []byte) string {
-	s := showValue(v)
-	if strings.Contains(s, "\n") {
-		return strconv.Quote(s)
+// onOneLine is what is printed of a value among others: a text of several lines as a
+// JSON string.
+func (s *shownValue) onOneLine() string {
+	if strings.Contains(s.line, "\n") {
+		return strconv.Quote(s.line) // of a text, JSON too
 	}
-	return s
+	return s.line
 }
 
-func showString(s string) string {
+// isText tells whether s can be printed as it is: no terminal obeys any of it.
+func isText(s string) bool {
 	harmless := func(r rune) bool { return strconv.IsPrint(r) || r == '\n' || r == '\t' }
-	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !harmless(r) }) {
-		return strconv.Quote(s)
-	}
-	return s
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !harmless(r) })
 }
 
 // forJSON returns what stands for a decoded value in JSON: {"hex":"…"} for a string that
@@ -55,7 +61,7 @@ func showString(s string) string {
 func forJSON(x any) any {
 	switch x := x.(type) {
 	case string:
-		if !utf8.ValidString(x) {
+		if !isText(x) {
 			return map[string]string{"hex": hex.EncodeToString([]byte(x))}
 		}
 	case []any:
@@ -65,7 +71,7 @@ func forJSON(x any) any {
 	case map[string]any:
 		out := make(map[string]any, len(x))
 		for key, v := range x {
-			if !utf8.ValidString(key) {
+			if !isText(key) {
 				key = "hex:" + hex.EncodeToString([]byte(key))
 			}
 			out[key] = forJSON(v)
@@ -73,19 +79,4 @@ func forJSON(x any) any {
 		return out
 	}
 	return x
-}
-
-// escapeJSON escapes what a terminal might obey, and encoding/json leaves as it is.
-func escapeJSON(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if strconv.IsPrint(r) {
-			b.WriteRune(r)
-			continue
-		}
-		for _, unit := range utf16.Encode([]rune{r}) {
-			fmt.Fprintf(&b, `\u%04x`, unit)
-		}
-	}
-	return b.String()
 }

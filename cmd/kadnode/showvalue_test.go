@@ -13,27 +13,50 @@ import (
 )
 
 func TestShowValue(t *testing.T) {
-	for v, want := range map[string]string{
-		"12:Hello World!":                     "Hello World!",
-		"0:":                                  "",
-		"8:a\tb\nå!\n":                        "a\tb\nå!\n",
-		"4:\x1b[2J":                           `"\x1b[2J"`,
-		"2:\xff\xfe":                          `"\xff\xfe"`,
-		"5:\u202eab":                          `"\u202eab"`,
-		"i-7e":                                "-7",
-		"i123456789012345678901234567890e":    "123456789012345678901234567890",
-		"le":                                  "[]",
-		"li1e1:al1:beed":                      `"li1e1:al1:beed"`, // no bencode
-		"d1:ali1e3:<b>e2:ih20:" + nulls + "e": `{"a":[1,"<b>"],"ih":"` + strings.Repeat(`\u0000`, 20) + `"}`,
-		"d1:\xff1:\xfee":                      `{"hex:ff":{"hex":"fe"}}`,
-		"l1:\x7f2:\u009b4:\U000e0001e":        `["\u007f","\u009b","\udb40\udc01"]`,
+	const text, other, neither = 't', 'j', '-'
+	for _, tt := range []struct {
+		v, line string
+		is      rune
+	}{
+		{"12:Hello World!", "Hello World!", text},
+		{"0:", "", text},
+		{"8:a\tb\nå!\n", "a\tb\nå!\n", text},
+		{`10:"\xff\xfe"`, `"\xff\xfe"`, text},
+		{"4:\x1b[2J", `{"hex":"1b5b324a"}`, neither},
+		{"2:\xff\xfe", `{"hex":"fffe"}`, neither},
+		{"5:\u202eab", `{"hex":"e280ae6162"}`, neither},
+		{"i-7e", "-7", other},
+		{"i123456789012345678901234567890e", "123456789012345678901234567890", other},
+		{"le", "[]", other},
+		{"li1e1:al1:beed", `{"value_hex":"6c693165313a616c313a62656564"}`, neither}, // no bencode
+		{"d1:ali1e5:<b>\t\ne2:ih20:" + nulls + "e", `{"a":[1,"<b>\t\n"],"ih":{"hex":"` + strings.Repeat("00", 20) + `"}}`, other},
+		{"d1:\xff1:\xfee", `{"hex:ff":{"hex":"fe"}}`, other},
+		{"l1:\x7f2:\u009b4:\U000e0001e", `[{"hex":"7f"},{"hex":"c29b"},{"hex":"f3a08081"}]`, other},
 	} {
-		if got := showValue([]byte(v)); got != want {
-			t.Errorf("%q: %s, want %s", v, got, want)
+		got := showValue([]byte(tt.v))
+		is := neither
+		switch {
+		case got.text != nil && *got.text == tt.line && got.json == nil:
+			is = text
+		case got.text == nil && string(got.json) == tt.line:
+			is = other
+		}
+		if got.line != tt.line || is != tt.is {
+			t.Errorf("%q: %s (%c), want %s (%c)", tt.v, got.line, is, tt.line, tt.is)
 		}
 	}
-	if got := showLine([]byte("3:a\nb")); got != `"a\nb"` {
+	several := showValue([]byte("5:a\nb\t\""))
+	if got := several.onOneLine(); got != `"a\nb\t\""` || !json.Valid([]byte(got)) {
 		t.Errorf("on a line: %s", got)
+	}
+}
+
+// Strangers choose texts of errors and versions.
+func TestJSONIsHarmless(t *testing.T) {
+	got, err := encodeJSON([]string{"a&b\x1b\n", "\u009b\u202e", "\U000e0001", latin1("LT\xff\x9b")})
+	want := `["a&b\u001b\n","\u009b\u202e","\udb40\udc01","LTÿ\u009b"]`
+	if err != nil || string(got) != want {
+		t.Errorf("%s, %v, want %s", got, err, want)
 	}
 }
 
@@ -61,7 +84,8 @@ func FuzzShowValue(f *testing.F) {
 			return
 		}
 		decodeTorrentUpdate(v)
-		s := showValue(v)
+		value := showValue(v)
+		s := value.line
 		if !utf8.ValidString(s) {
 			t.Fatalf("%q: no text: %q", v, s)
 		}

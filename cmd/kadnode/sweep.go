@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -47,6 +48,10 @@ func sweepAll(ctx context.Context, c *client, o *sweepOptions) error {
 	if err != nil {
 		return err
 	}
+	// What cannot be written is to be known now, not after days.
+	if err := file.write(); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
 	c.sendRate = -1 // the sweep has its own
 	joining, cancel := context.WithTimeout(ctx, joinPatience)
 	defer cancel()
@@ -62,8 +67,11 @@ func sweepAll(ctx context.Context, c *client, o *sweepOptions) error {
 	// That nobody reads the output is to be an error, not the end of us.
 	signal.Ignore(syscall.SIGPIPE)
 	err = s.run(ctx)
-	if errors.Is(err, syscall.EPIPE) {
+	switch {
+	case errors.Is(err, syscall.EPIPE):
 		return nil
+	case err == nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && !s.complete():
+		return errors.New("--timeout has ended the sweep before it was complete")
 	}
 	return err
 }
@@ -227,13 +235,11 @@ func (s *sweep) finish() error {
 	if err := s.write(); err != nil {
 		return err
 	}
-	done := true
 	for _, p := range s.parts {
 		fmt.Fprintln(s.stderr, p.summary())
-		done = done && p.Progress().Done
 	}
 	end := s.file.write
-	if done {
+	if s.complete() {
 		end = s.file.remove
 	}
 	if err := end(); err != nil {
@@ -243,6 +249,11 @@ func (s *sweep) finish() error {
 		return errUnread
 	}
 	return nil
+}
+
+// complete tells whether every node has been asked.
+func (s *sweep) complete() bool {
+	return !slices.ContainsFunc(s.parts, func(p *familySweep) bool { return !p.Progress().Done })
 }
 
 func (s *sweep) report() {

@@ -13,16 +13,21 @@ import (
 
 var seed = flag.Uint64("seed", 1, "seed of the simulated worlds")
 
-// build returns a settled world and says how to have it again. The race detector makes
-// fifteen seconds of one: there a world has a quarter of the nodes.
+// scaled returns how many to make of n. The race detector makes fifteen seconds of one,
+// and is given a quarter.
+func scaled(n int) int {
+	if raceEnabled {
+		return n / 4
+	}
+	return n
+}
+
+// build returns a settled world and says how to have it again.
 func build(t *testing.T, cfg Config) *World {
 	t.Helper()
-	cfg.Seed = *seed
-	if raceEnabled {
-		cfg.Nodes /= 4
-	}
+	cfg.Seed, cfg.Nodes = *seed, scaled(cfg.Nodes)
 	t.Logf("%d nodes, -seed=%d", cfg.Nodes, *seed)
-	return Build(cfg, 20*time.Millisecond, 4*time.Minute)
+	return Build(cfg, 20*time.Millisecond, 8*time.Minute)
 }
 
 func measure(t *testing.T, w *World, lookups int, wantExact float64) Report {
@@ -47,10 +52,7 @@ func sizes() []int {
 // logarithm of the number of nodes. After nearly a third of them has gone without
 // a word, and with 2 % of the datagrams lost each way, it still does.
 func TestLookupsEndAtTheClosestNodes(t *testing.T) {
-	lookups := 1000
-	if raceEnabled {
-		lookups /= 4
-	}
+	lookups := scaled(1000)
 	var hops []float64
 	for _, n := range sizes() {
 		w := build(t, Config{Nodes: n})
@@ -89,7 +91,7 @@ func TestLookupsWithTheBucketsOfThePaper(t *testing.T) {
 // Every node knows its neighbourhood soon after it has joined.
 func TestNetworkThatStartsAtOnce(t *testing.T) {
 	w := New(Config{Seed: *seed})
-	for range 200 {
+	for range scaled(200) {
 		w.Grow()
 	}
 	w.Clock.Run(3 * time.Minute)
@@ -134,7 +136,7 @@ func TestPartitionHeals(t *testing.T) {
 
 // Nodes that cannot be reached from outside ask, but nobody hands them out.
 func TestNodesBehindNATsAreNotHandedOut(t *testing.T) {
-	w := build(t, Config{Nodes: 100})
+	w := build(t, Config{Nodes: 200})
 	hidden := make(map[netip.AddrPort]bool)
 	for i := range 3 * len(w.Hosts) / 10 {
 		hidden[w.GrowBehindNAT(simnet.PortRestricted).Addr] = true
@@ -159,7 +161,7 @@ func TestNodesBehindNATsAreNotHandedOut(t *testing.T) {
 // The same seed gives the same datagrams at the same times; another one does not.
 func TestWorldRepeatsItself(t *testing.T) {
 	run := func(seed uint64) uint64 {
-		w := Build(Config{Nodes: 150, Seed: seed, Link: simnet.Link{Loss: .01, Duplicate: .01, Reorder: .05}}, time.Second, 30*time.Minute)
+		w := Build(Config{Nodes: 60, Seed: seed, Link: simnet.Link{Loss: .01, Duplicate: .01, Reorder: .05}}, time.Second, 30*time.Minute)
 		w.KillShare(.2)
 		w.MeasureLookups(50)
 		return w.Net.TraceHash()
