@@ -53,6 +53,23 @@ func TestSizeEstimate(t *testing.T) {
 	}
 }
 
+// One lookup alone tells something too, unless it found hardly anybody.
+func TestSizeEstimateOfOneLookup(t *testing.T) {
+	var closest []Contact
+	for i := range 8 {
+		closest = append(closest, Contact{NodeInfo: krpc.NodeInfo{ID: krpc.ID{0x80 + byte(i) + 1}}})
+	}
+	// The eighth is at 8/256 of the keyspace.
+	if got := EstimateSize(krpc.ID{0x80}, closest); got != 7*32 {
+		t.Errorf("%v nodes, want %d", got, 7*32)
+	}
+	for n := range 2 {
+		if got := EstimateSize(krpc.ID{0x80}, closest[:n]); got != 0 {
+			t.Errorf("%v nodes from %d, want 0", got, n)
+		}
+	}
+}
+
 // After the network has grown or shrunk, the estimate follows.
 func TestSizeEstimateFollows(t *testing.T) {
 	rng := testRand(1)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,7 +71,7 @@ func TestResumeFindsTheRest(t *testing.T) {
 
 // Whoever was visited may be asked again when its interval is over.
 func TestResumeMuchLater(t *testing.T) {
-	w := smallWorld(t, 200, false)
+	w := smallWorld(t, 40, false) // seven hours of many nodes take long
 	first := w.interrupted(.5, Checkpoint{})
 	at := saved(t, first.Checkpoint())
 	w.Clock.Run(7 * time.Hour)
@@ -106,6 +107,28 @@ func TestCheckpointOfNothing(t *testing.T) {
 	if c.begun {
 		t.Errorf("%+v, want a zero checkpoint", c)
 	}
+}
+
+// A checkpoint may be taken at any time, on any goroutine.
+func TestCheckpointWhileItSweeps(t *testing.T) {
+	r := smallWorld(t, 100, false).sweep(nil)
+	var taker sync.WaitGroup
+	ended := make(chan struct{})
+	taker.Go(func() {
+		for {
+			if _, err := EncodeCheckpoint(r.Checkpoint()); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-ended:
+				return
+			default:
+			}
+		}
+	})
+	r.toEnd()
+	close(ended)
+	taker.Wait()
 }
 
 func TestCheckpointOverIPv6(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/kademlia/serial"
 	"github.com/kadnode/kadnode/krpc"
 )
 
@@ -75,7 +76,12 @@ type Indexer struct {
 	pacer  *krpc.Pacer
 	bounds bounds
 
-	mu         sync.Mutex // guards what follows
+	// events come one at a time: what happens, by do, and then without mu the queries and
+	// callbacks that it leads to. They alone use what follows.
+	events serial.Calls
+	stop   func() // ends the wait for the node to join, or the last lookup
+
+	mu         sync.Mutex // guards what follows against Progress and Checkpoint
 	started    bool
 	over       bool
 	done       bool               // over, because there is no more keyspace
@@ -90,14 +96,11 @@ type Indexer struct {
 	totals     totals
 	size       float64 // nodes of the network, as they were estimated first
 	lookingUp  bool
-	lonely     int // lookups in a row that nobody answered
+	lonely     int       // lookups in a row that nobody answered
+	pauseEnd   time.Time // after the last of them
 	timer      krpc.Timer
 	began      time.Time
 	beganShare float64
-	// effects are the queries and callbacks to be made once mu is free, in order. The
-	// goroutine that finds draining unset makes them all.
-	effects  []func()
-	draining bool
 }
 
 // bounds are what a sweep holds at most. They grow with its rate, since the end of a
@@ -134,43 +137,46 @@ func New(cfg Config) (*Indexer, error) {
 	return ix, nil
 }
 
+// do has f happen as an event, under mu: at once, or when those before it are over.
+func (ix *Indexer) do(f func()) {
+	ix.events.Do(func() {
+		ix.mu.Lock()
+		defer ix.mu.Unlock()
+		f()
+	})
+}
+
 // Start begins the sweep, as soon as the node has joined the DHT. To start again does
 // nothing.
 func (ix *Indexer) Start() {
-	ix.mu.Lock()
-	defer ix.unlock()
-	if ix.started || ix.over {
-		return
-	}
-	ix.started = true
-	ix.later(func() { ix.node.WhenJoined(ix.begin) })
+	ix.do(func() {
+		if ix.started || ix.over {
+			return
+		}
+		ix.started = true
+		ix.events.Do(func() { ix.stop = ix.node.WhenJoined(func() { ix.do(ix.begin) }) })
+	})
 }
 
 // begin is called when the node has joined.
 func (ix *Indexer) begin() {
-	ix.mu.Lock()
-	defer ix.unlock()
+	if ix.over {
+		return
+	}
 	ix.began = ix.clock.Now()
 	switch {
-	case ix.over:
 	case ix.cfg.Resume.done:
 		ix.finish(nil)
 	case ix.cfg.Resume.begun:
 		ix.restore(&ix.cfg.Resume)
-		ix.step()
-	default:
-		// A random target tells how large the network is, and so the zones.
-		ix.lookup(krpc.RandomID(ix.cfg.Rand))
 	}
+	ix.step()
 }
 
-// Stop ends the sweep, with kademlia.ErrStopped unless it has ended already. Checkpoint
-// then tells where it was. To stop again does nothing.
-func (ix *Indexer) Stop() {
-	ix.mu.Lock()
-	defer ix.unlock()
-	ix.finish(kademlia.ErrStopped)
-}
+// Stop ends the sweep, with kademlia.ErrStopped unless it has ended already. If a
+// callback is being made meanwhile, Stop may return before that. From OnDone on,
+// Checkpoint tells where the sweep was. To stop again does nothing.
+func (ix *Indexer) Stop() { ix.do(func() { ix.finish(kademlia.ErrStopped) }) }
 
 // finish ends the sweep. What is still answered is not heard.
 func (ix *Indexer) finish(err error) {
@@ -181,45 +187,21 @@ func (ix *Indexer) finish(err error) {
 	if ix.timer != nil {
 		ix.timer.Stop()
 	}
-	if f := ix.cfg.OnDone; f != nil {
-		ix.later(func() { f(err) })
-	}
-}
-
-// later queues f to be called once mu is free.
-func (ix *Indexer) later(f func()) { ix.effects = append(ix.effects, f) }
-
-// unlock frees mu and makes the effects that were queued under it.
-func (ix *Indexer) unlock() {
-	if ix.draining {
-		ix.mu.Unlock()
-		return
-	}
-	ix.draining = true
-	for len(ix.effects) > 0 {
-		effects := ix.effects
-		ix.effects = nil
-		ix.mu.Unlock()
-		for _, f := range effects {
-			f()
+	ix.events.Do(func() {
+		if ix.stop != nil {
+			ix.stop()
 		}
-		ix.mu.Lock()
-	}
-	ix.draining = false
-	ix.mu.Unlock()
+		if f := ix.cfg.OnDone; f != nil {
+			f(err)
+		}
+	})
 }
 
-// wakeIn lets step be called d from now.
+// wakeIn lets step be called d from now, and not before unless something happens.
 func (ix *Indexer) wakeIn(d time.Duration) {
 	if ix.timer == nil {
-		ix.timer = ix.clock.AfterFunc(d, ix.wake)
+		ix.timer = ix.clock.AfterFunc(d, func() { ix.do(ix.step) })
 		return
 	}
 	ix.timer.Reset(d)
-}
-
-func (ix *Indexer) wake() {
-	ix.mu.Lock()
-	defer ix.unlock()
-	ix.step()
 }

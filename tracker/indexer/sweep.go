@@ -32,11 +32,11 @@ const (
 
 // step does what is to be done now.
 func (ix *Indexer) step() {
-	for !ix.over && ix.zone != nil {
+	for !ix.over {
 		now := ix.clock.Now()
 		switch {
 		case len(ix.queue) == 0:
-			if !ix.leave(now) {
+			if !ix.moveOn(now) {
 				return
 			}
 		case len(ix.asked) >= ix.bounds.asked:
@@ -61,17 +61,17 @@ func (ix *Indexer) ask(nd *node, now time.Time) {
 	ix.lastAsked = now
 	ix.totals.queries++
 	target := ix.zone.target(nd.ID, ix.cfg.Rand)
-	ix.later(func() {
+	ix.events.Do(func() {
 		ix.node.Query(nd.NodeInfo, krpc.MethodSampleInfohashes,
 			func(m *krpc.Message) { m.HasTarget, m.Target = true, target },
-			func(r *krpc.Message, rtt time.Duration, err error) { ix.ended(nd, r, rtt, err) })
+			func(r *krpc.Message, rtt time.Duration, err error) {
+				ix.do(func() { ix.ended(nd, r, rtt, err) })
+			})
 	})
 }
 
 // ended takes note of what became of the query to nd.
 func (ix *Indexer) ended(nd *node, r *krpc.Message, rtt time.Duration, err error) {
-	ix.mu.Lock()
-	defer ix.unlock()
 	if ix.over {
 		return
 	}
@@ -163,7 +163,7 @@ func (ix *Indexer) takeSamples(nd *node, r *krpc.Message) {
 	t.hashes += int64(len(fresh))
 	t.stored += min(max(r.Num, int64(n)), maxStored)
 	if f := ix.cfg.OnSample; f != nil && len(fresh) > 0 {
-		ix.later(func() {
+		ix.events.Do(func() {
 			for _, ih := range fresh {
 				f(ih)
 			}
@@ -198,14 +198,28 @@ func (ix *Indexer) found(n krpc.NodeInfo) {
 	}
 }
 
-// leave goes on to the next zone, if nobody in this one is left to hope for. It reports
-// false if there is something to wait for.
+// moveOn goes on from where nobody is left to be asked. It reports false if there is
+// something to wait for.
+func (ix *Indexer) moveOn(now time.Time) bool {
+	switch pause := ix.pauseEnd.Sub(now); {
+	case ix.lookingUp:
+		return false
+	case pause > 0:
+		ix.wakeIn(pause)
+		return false
+	case ix.zone == nil, ix.lonely > 0:
+		// A random target tells how large the network is, and so the zones.
+		ix.lookup(krpc.RandomID(ix.cfg.Rand))
+		return false
+	}
+	return ix.leave(now)
+}
+
+// leave goes on to the next zone, if nobody in this one is left to hope for.
 func (ix *Indexer) leave(now time.Time) bool {
 	z := ix.zone
 	next, more := z.next()
 	switch wait := ix.lastAsked.Add(patience).Sub(now); {
-	case ix.lookingUp:
-		return false
 	case len(ix.asked) > 0 && !more:
 		return false
 	case len(ix.asked) > 0 && wait > 0:
@@ -239,20 +253,21 @@ func (ix *Indexer) enter(prefix uint64) {
 // lookup looks up target, to find nodes of the zone.
 func (ix *Indexer) lookup(target krpc.ID) {
 	ix.lookingUp = true
-	ix.later(func() {
-		ix.node.Lookup(kademlia.Lookup{Target: target, Kind: kademlia.LookupFindNode, Done: func(res kademlia.LookupResult) {
-			ix.lookedUp(target, res)
-		}})
+	done := func(res kademlia.LookupResult) {
+		size := ix.networkSize(target, res.Closest)
+		ix.do(func() { ix.lookedUp(res, size) })
+	}
+	ix.events.Do(func() {
+		ix.stop = ix.node.Lookup(kademlia.Lookup{Target: target, Kind: kademlia.LookupSample, Done: done})
 	})
 }
 
-func (ix *Indexer) lookedUp(target krpc.ID, res kademlia.LookupResult) {
-	size := ix.networkSize(target, res.Closest)
-	ix.mu.Lock()
-	defer ix.unlock()
+// lookedUp takes note of a lookup, and of the size of the network as it shows there.
+func (ix *Indexer) lookedUp(res kademlia.LookupResult, size float64) {
 	if ix.over {
 		return
 	}
+	ix.lookingUp = false
 	ix.totals.queries += int64(res.Queries)
 	for range res.Queries {
 		ix.pacer.Reserve(ix.clock.Now())
@@ -262,15 +277,16 @@ func (ix *Indexer) lookedUp(target krpc.ID, res kademlia.LookupResult) {
 		ix.finish(res.Err)
 	case len(res.Closest) == 0:
 		ix.alone()
-		return
-	case ix.zone == nil:
-		ix.size = size
-		ix.enter(0)
-	}
-	ix.lookingUp, ix.lonely = false, 0
-	ix.pardon()
-	for _, c := range res.Closest {
-		ix.found(c.NodeInfo)
+	default:
+		ix.lonely = 0
+		if ix.zone == nil {
+			ix.size = size
+			ix.enter(0)
+		}
+		ix.pardon()
+		for _, c := range res.Closest {
+			ix.found(c.NodeInfo)
+		}
 	}
 	ix.step()
 }
@@ -281,27 +297,17 @@ func (ix *Indexer) lookedUp(target krpc.ID, res kademlia.LookupResult) {
 func (ix *Indexer) networkSize(target krpc.ID, closest []kademlia.Contact) float64 {
 	st := ix.node.Stats()
 	size := max(1, st.NetworkSize, float64(st.Nodes()))
-	if n := len(closest); n > 1 && n >= ix.node.K() {
-		// The n-th closest of N nodes is at n/N of the keyspace, about: (n-1)/x is
-		// without bias.
-		x := zone{prefix: top(closest[n-1].ID.Distance(target)) | 1}.start()
-		size = max(size, float64(n-1)/x)
+	if len(closest) >= ix.node.K() {
+		size = max(size, kademlia.EstimateSize(target, closest))
 	}
 	return min(size, maxNetwork)
 }
 
 // alone takes note that nobody has answered a lookup. The network is down, more likely
-// than everybody has gone: it looks again, and then again.
+// than everybody has gone: step looks again, and then again.
 func (ix *Indexer) alone() {
+	ix.pauseEnd = ix.clock.Now().Add(outagePause)
 	if ix.lonely++; ix.lonely == maxLonely {
 		ix.finish(ErrNoNodes)
-		return
 	}
-	ix.clock.AfterFunc(outagePause, func() {
-		ix.mu.Lock()
-		defer ix.unlock()
-		if !ix.over {
-			ix.lookup(krpc.RandomID(ix.cfg.Rand))
-		}
-	})
 }

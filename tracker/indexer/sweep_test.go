@@ -33,7 +33,7 @@ func (r *run) check(p Progress, wantShare, maxQueries float64, maxAsked uint64) 
 func TestSweepFindsEverything(t *testing.T) {
 	nodes, hashes := 10_000, 50_000
 	if raceEnabled || testing.Short() {
-		nodes, hashes = 1000, 5000
+		nodes, hashes = 500, 2500
 	}
 	r := newWorld(t, nodes, hashes, false).sweep(nil)
 	p := r.toEnd()
@@ -67,7 +67,7 @@ func TestSweepOfAHandful(t *testing.T) {
 }
 
 func TestSweepWithLoss(t *testing.T) {
-	w := smallWorld(t, 500, false)
+	w := smallWorld(t, 300, false)
 	link := w.Link()
 	link.Loss = .02
 	w.Net.SetLink(link)
@@ -77,7 +77,7 @@ func TestSweepWithLoss(t *testing.T) {
 
 // The dead are asked twice and not waited for.
 func TestSweepAmongTheDead(t *testing.T) {
-	w := smallWorld(t, 500, false)
+	w := smallWorld(t, 300, false)
 	for _, h := range w.Hosts[1:] {
 		if w.Rand.Float64() < .3 {
 			w.Kill(h)
@@ -225,6 +225,51 @@ func TestSweepEndsEarly(t *testing.T) {
 	w.Clock.Run(time.Minute)
 	if !errors.Is(r.err, krpc.ErrClosed) {
 		t.Errorf("the sweep of a node that was closed ended with %v", r.err)
+	}
+}
+
+// A sweep that is stopped leaves neither a lookup nor a timer.
+func TestStopLeavesNothingBehind(t *testing.T) {
+	w := smallWorld(t, 30, false)
+	self := w.Hosts[0]
+	before := self.Stats().ActiveLookups
+	r := w.sweep(nil)
+	if n := self.Stats().ActiveLookups; n != before+1 {
+		t.Fatalf("%d lookups under way, want one more than %d", n, before)
+	}
+	r.Stop()
+	if n := self.Stats().ActiveLookups; n != before {
+		t.Errorf("%d lookups under way, want %d as before", n, before)
+	}
+
+	alone := smallWorld(t, 1, false)
+	timers := alone.Clock.Pending()
+	r = alone.sweep(nil)
+	alone.Clock.Run(time.Second)
+	if n := alone.Clock.Pending(); n != timers+1 {
+		t.Fatalf("%d timers, want one more than %d for the next lookup", n, timers)
+	}
+	r.Stop()
+	if n := alone.Clock.Pending(); n != timers {
+		t.Errorf("%d timers, want %d as before", n, timers)
+	}
+}
+
+// A callback may ask how far the sweep is, and end it.
+func TestCallbacksMayCallTheIndexer(t *testing.T) {
+	w := smallWorld(t, 30, false)
+	var r *run
+	r = w.sweep(func(cfg *Config) {
+		cfg.OnSample = func(krpc.ID) {
+			if p := r.Progress(); p.Hashes == 0 || !r.Checkpoint().begun {
+				t.Errorf("told of a sample before it counts: %+v", p)
+			}
+			r.Stop()
+		}
+	})
+	w.Clock.Run(time.Minute)
+	if p := r.Progress(); !errors.Is(r.err, kademlia.ErrStopped) || p.Visited == 0 || p.Visited > 20 {
+		t.Errorf("ended with %v: %+v", r.err, p)
 	}
 }
 

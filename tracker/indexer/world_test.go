@@ -38,7 +38,7 @@ func newWorld(t testing.TB, nodes, hashes int, v6 bool) *world {
 		tracker.New([]*kademlia.Node{n}, tracker.Config{
 			Swarms: tracker.SwarmsConfig{Shards: 1, Rand: rand.New(rand.NewPCG(*seed, attached+1<<32))},
 		})
-	}}, 20*time.Millisecond, 8*time.Minute)
+	}}, 20*time.Millisecond, 4*time.Minute)
 	w.store(hashes)
 	return w
 }

@@ -94,8 +94,9 @@ type area struct {
 
 // newArea returns zone z of a network of so many nodes.
 func newArea(z zone, nodes float64) *area {
+	// A checkpoint that nobody has written can say anything; zones have no more.
 	a := &area{
-		zone: z, expected: nodes * z.share(),
+		zone: z, expected: min(nodes*z.share(), 2*maxAim),
 		nodes: make(map[krpc.ID]*node), addrs: make(map[netip.AddrPort]struct{}), hosts: make(map[netip.Addr]int),
 	}
 	a.cellBits = int(math.Ceil(math.Log2(max(1, a.expected/cellNodes))))

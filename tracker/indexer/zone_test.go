@@ -139,3 +139,20 @@ func TestAreaIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// A checkpoint may say anything of the network and of the zone that it was in.
+func TestZonesAreBoundedWhateverACheckpointSays(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, bits := range []int{0, 1, maxBits} {
+		for _, nodes := range []float64{0, 1, maxNetwork, 1 << 60} {
+			a := newArea(zone{bits: bits}, nodes)
+			if a.max() > maxSaved {
+				t.Errorf("%d bits, %g nodes: room for %d", bits, nodes, a.max())
+			}
+			id := a.target(a.random(rng), rng)
+			if c := a.cell(id); a.contains(id) && (c < 0 || c >= len(a.known)) {
+				t.Errorf("%d bits, %g nodes: cell %d of %d", bits, nodes, c, len(a.known))
+			}
+		}
+	}
+}
