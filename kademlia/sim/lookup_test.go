@@ -43,7 +43,7 @@ func measure(t *testing.T, w *World, lookups int, wantExact float64) Report {
 // sizes are the worlds to measure.
 func sizes() []int {
 	if testing.Short() || raceEnabled {
-		return []int{100, 1000}
+		return []int{200, 2000}
 	}
 	return []int{100, 1000, 10_000}
 }
