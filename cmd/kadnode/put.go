@@ -153,7 +153,7 @@ func notStored(it *store.Item, res *store.PutResult, err error) error {
 	case errors.Is(err, store.ErrConflict):
 		return fmt.Errorf("seq %d is not stored: another version is there than --cas says", it.Seq)
 	case errors.Is(err, store.ErrSeqOutOfRange):
-		return fmt.Errorf("seq %d is there with another value: no version can follow", math.MaxInt64)
+		return fmt.Errorf("seq %d is there with another value: no version can follow", int64(math.MaxInt64))
 	case errors.Is(err, store.ErrNotStored):
 		return errors.New("no node has stored the item")
 	}
