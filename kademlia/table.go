@@ -75,6 +75,16 @@ func (t *table) size() int {
 	return n
 }
 
+// infos returns all contacts, those that have failed included.
+func (t *table) infos() (list []krpc.NodeInfo) {
+	for i := range t.buckets {
+		for j := range t.buckets[i].live {
+			list = append(list, t.buckets[i].live[j].info())
+		}
+	}
+	return list
+}
+
 // responded takes note of a reply from n. It reports whether n is new in the
 // table.
 func (t *table) responded(n krpc.NodeInfo, now time.Time) bool {

@@ -91,6 +91,8 @@ type traversal struct {
 	started time.Time
 	replies int
 	over    bool
+
+	blameless bool // the silence of those asked is no fault of theirs
 }
 
 // Lookup starts an iterative lookup. stop ends it early, with ErrStopped.
@@ -119,7 +121,12 @@ func (n *Node) lookup(cfg Lookup) *traversal {
 	}
 	n.table.lookedUp(cfg.Target, t.started, n.rng)
 	t.l.expecting, t.l.tokens = cfg.expect, cfg.Tokens
-	for _, c := range n.publish().infos(cfg.Target, MaxK) {
+	start := n.publish().infos(cfg.Target, MaxK)
+	if len(start) == 0 {
+		// All have failed: the network has, more likely. They are asked, and not blamed again.
+		start, t.blameless = n.table.infos(), true
+	}
+	for _, c := range start {
 		t.l.add(c, 1)
 	}
 	t.step()
@@ -147,7 +154,7 @@ func (t *traversal) ask(to krpc.NodeInfo, before int) {
 	t.n.ask(&query{
 		to:     to,
 		method: t.cfg.Method,
-		again:  before > 0,
+		again:  before > 0 || t.blameless,
 		fill: func(m *krpc.Message) {
 			m.Want = want
 			t.cfg.Fill(m)

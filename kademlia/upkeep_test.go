@@ -292,3 +292,26 @@ func TestIdleTrafficHasNoConvoys(t *testing.T) {
 		t.Errorf("peak of %d packets a minute, mean %d", peak, sum/60)
 	}
 }
+
+// After an outage in which all contacts have failed, a lookup does not wait until one of
+// them is pinged again.
+func TestLookupAfterAnOutageAsksThoseThatFailed(t *testing.T) {
+	l := newLab(t)
+	nodes := l.network(6)
+	n, host := nodes[5], nodes[5].cfg.Transport.(*simnet.Host)
+	host.SetDown(true)
+	for range 4 {
+		n.Lookup(Lookup{Target: nodes[0].ID()})
+		l.clock.Run(12 * time.Second)
+	}
+	if got := n.Closest(nodes[0].ID(), 8); len(got) > 0 {
+		t.Fatalf("%d contacts have not failed", len(got))
+	}
+	host.SetDown(false)
+	var res LookupResult
+	n.Lookup(Lookup{Target: nodes[0].ID(), Done: func(r LookupResult) { res = r }})
+	l.clock.Run(5 * time.Second)
+	if len(res.Closest) != 5 {
+		t.Errorf("found %d of 5 nodes with %d queries", len(res.Closest), res.Queries)
+	}
+}
