@@ -75,14 +75,16 @@ func (t *table) size() int {
 	return n
 }
 
-// infos returns all contacts, those that have failed included.
-func (t *table) infos() (list []krpc.NodeInfo) {
+// closestOfAll returns the up to count contacts closest to target, those that have failed
+// included.
+func (t *table) closestOfAll(target krpc.ID, count int) (list []krpc.NodeInfo) {
 	for i := range t.buckets {
 		for j := range t.buckets[i].live {
 			list = append(list, t.buckets[i].live[j].info())
 		}
 	}
-	return list
+	slices.SortFunc(list, func(a, b krpc.NodeInfo) int { return krpc.CompareDistance(a.ID, b.ID, target) })
+	return list[:min(len(list), count)]
 }
 
 // responded takes note of a reply from n. It reports whether n is new in the

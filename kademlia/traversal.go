@@ -124,7 +124,7 @@ func (n *Node) lookup(cfg Lookup) *traversal {
 	start := n.publish().infos(cfg.Target, MaxK)
 	if len(start) == 0 {
 		// All have failed: the network has, more likely. They are asked, and not blamed again.
-		start, t.blameless = n.table.infos(), true
+		start, t.blameless = n.table.closestOfAll(cfg.Target, MaxK), true
 	}
 	for _, c := range start {
 		t.l.add(c, 1)

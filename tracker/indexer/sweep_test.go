@@ -293,7 +293,7 @@ func TestSweepOutlastsAnOutage(t *testing.T) {
 	})
 	w.Clock.Run(2 * time.Minute)
 	w.Net.Heal()
-	r.check(r.toEnd(), .99, 6, 4)
+	r.check(r.toEnd(), .99, 5, 4)
 }
 
 func TestConfigIsChecked(t *testing.T) {
