@@ -27,6 +27,8 @@ var layers = []struct {
 }{
 	{"./krpc", nil,
 		"krpc is the ground floor: messages and transactions know no rule of what they carry"},
+	{"./krpc/load", []string{"./krpc", "./krpc/udp"},
+		"a load is queries from real sockets; it knows the node under it from outside"},
 	{"./krpc/...", []string{"./krpc"},
 		"sockets and the simulated network are two sides of one seam, krpc.Transport"},
 	{"./kademlia", []string{"./krpc/...", "./kademlia/serial"},
@@ -39,6 +41,8 @@ var layers = []struct {
 		"items are an application of the DHT, like the tracker, and know nothing of that"},
 	{"./kademlia/sim", []string{"./krpc/...", "./kademlia"},
 		"a world is nodes on a simulated network; applications bring their own handlers"},
+	{"./kademlia/sim/mainline", []string{"./krpc/...", "./kademlia", "./tracker"},
+		"what is measured is the node as it ships, with its tracker, and what is around it is not real"},
 	{"./tracker", []string{"./krpc/...", "./kademlia", "./kademlia/schedule", "./kademlia/serial"},
 		"the tracker is an application of the DHT, and serves without any front end"},
 	{"./tracker/indexer", []string{"./krpc/...", "./kademlia", "./kademlia/serial"},
@@ -106,7 +110,7 @@ func checkLayer(t *testing.T, f file) {
 // core are the packages of protocol code. They are passive and deterministic: a
 // clock, a random source and a transport are given to them, so that a simulation
 // with the same seed runs the same way, byte for byte.
-var core = []string{"./krpc", "./krpc/simnet", "./kademlia", "./kademlia/schedule", "./kademlia/serial", "./kademlia/store", "./kademlia/sim", "./tracker", "./tracker/indexer"}
+var core = []string{"./krpc", "./krpc/simnet", "./kademlia", "./kademlia/schedule", "./kademlia/serial", "./kademlia/store", "./kademlia/sim", "./kademlia/sim/mainline", "./tracker", "./tracker/indexer"}
 
 // facades are the files of core that face the real world instead.
 var facades = []string{

@@ -13,6 +13,7 @@ func TestCompletion(t *testing.T) {
 		"--data":                "--data-dir\tdirectory for what is kept over a restart",
 		"put --tor":             "--torrent\tpublish the torrent of this .torrent file (BEP 46)\n",
 		"completion ":           "bash\t",
+		"bench --kind ":         "all\nping\n",
 		"announce hash --impli": "--implied-port\t",
 	} {
 		r := kadnode(t, append([]string{"__complete"}, strings.Split(args, " ")...)...)

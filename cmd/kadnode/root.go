@@ -35,6 +35,8 @@ Exit status: 0 done, 1 not found, not reached or not able to run, 2 wrong usage.
 		newPutCommand(),
 		newGetCommand(),
 		newTestnetCommand(),
+		newBenchCommand(),
+		newBenchEchoCommand(),
 		newHealthcheckCommand(),
 		newVersionCommand(),
 	)

@@ -21,6 +21,7 @@ import (
 type batched struct {
 	raw  syscall.RawConn
 	recv func(fd uintptr) bool // receiveFrom, made once
+	look func(fd uintptr)      // the same, once and without waiting
 
 	headers  [batchLen]unix.Mmsghdr
 	vectors  [batchLen]unix.Iovec
@@ -42,6 +43,7 @@ func newBatched(conn *net.UDPConn, o options, c *counters) (*batched, error) {
 	}
 	r := &batched{raw: raw}
 	r.recv = r.receiveFrom
+	r.look = func(fd uintptr) { r.receiveFrom(fd) }
 	for i := range r.headers {
 		r.vectors[i].Base = &r.buffers[i][0]
 		r.vectors[i].SetLen(len(r.buffers[i]))
@@ -83,6 +85,18 @@ func (r *batched) receive() (int, error) {
 	return r.received, nil
 }
 
+func (r *batched) poll() (int, error) {
+	r.rearm(r.received)
+	r.received, r.errno = 0, 0
+	if err := r.raw.Control(r.look); err != nil {
+		return 0, err
+	}
+	if r.errno != 0 {
+		return 0, r.errno
+	}
+	return r.received, nil
+}
+
 // receiveFrom reads a batch; false has the netpoller wait for fd.
 func (r *batched) receiveFrom(fd uintptr) bool {
 	for {
@@ -111,4 +125,8 @@ func (r *batched) datagram(i int) (netip.AddrPort, []byte, bool) {
 	r.answering(from, scope, r.controls[i].asSource(int(h.Hdr.Controllen)))
 	n := min(int(h.Len), krpc.MaxDatagram)
 	return from, r.buffers[i][:n:n], h.Hdr.Flags&unix.MSG_TRUNC == 0
+}
+
+func (r *batched) arrivedAt(i int) netip.Addr {
+	return r.controls[i].destination(int(r.headers[i].Hdr.Controllen))
 }

@@ -21,6 +21,7 @@ type outbox struct {
 	from   netip.AddrPort
 	scope  uint32   // interface index of its sender, if link-local
 	source *control // the address that it came to, if the socket is a wildcard
+	chosen control  // is source after leaveFrom
 
 	try  func(fd uintptr)      // queue.transmit, made once
 	wait func(fd uintptr) bool // the same for the netpoller
@@ -36,6 +37,14 @@ func (o *outbox) init(conn *net.UDPConn, raw syscall.RawConn, v6 bool, c *counte
 // answering says what the next pushes reply to.
 func (o *outbox) answering(from netip.AddrPort, scope uint32, source *control) {
 	o.from, o.scope, o.source = from, scope, source
+}
+
+func (o *outbox) leaveFrom(source netip.Addr) {
+	if o.source = nil; source.IsValid() {
+		o.chosen.leaveFrom(source)
+		o.source = &o.chosen
+	}
+	o.from, o.scope = netip.AddrPort{}, 0
 }
 
 // Buffer implements krpc.Outbox.

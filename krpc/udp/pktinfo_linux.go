@@ -18,6 +18,8 @@ const (
 	controlInfo = 24 // in6_pktinfo, rounded up as CMSG_SPACE rounds it
 	controlLen  = int(unsafe.Sizeof(control{}))
 	headerLen   = int(unsafe.Sizeof(unix.Cmsghdr{}))
+
+	canChooseSource = true
 )
 
 func (c *control) bytes() *byte { return (*byte)(unsafe.Pointer(c)) }
@@ -29,14 +31,11 @@ func (c *control) bytes() *byte { return (*byte)(unsafe.Pointer(c)) }
 // The interface is erased, so that a reply takes the route to its destination;
 // a link-local source means nothing without it.
 func (c *control) asSource(n int) *control {
-	h := &c.header
 	switch {
-	case n >= headerLen+unix.SizeofInet4Pktinfo &&
-		h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO:
+	case c.isIPv4(n):
 		clear(c.info[:4]) // ipi_ifindex; ipi_spec_dst follows
 		return c
-	case n >= headerLen+unix.SizeofInet6Pktinfo &&
-		h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO:
+	case c.isIPv6(n):
 		ip := netip.AddrFrom16([16]byte(c.info[:16])) // ipi6_addr; ipi6_ifindex follows
 		if ip.IsMulticast() {
 			return nil
@@ -47,4 +46,42 @@ func (c *control) asSource(n int) *control {
 		return c
 	}
 	return nil
+}
+
+// destination returns the address that a datagram came to, if c, of which the
+// kernel wrote n bytes then, has it.
+func (c *control) destination(n int) netip.Addr {
+	switch {
+	case c.isIPv4(n):
+		return netip.AddrFrom4([4]byte(c.info[8:12])) // ipi_addr
+	case c.isIPv6(n):
+		return netip.AddrFrom16([16]byte(c.info[:16]))
+	}
+	return netip.Addr{}
+}
+
+func (c *control) isIPv4(n int) bool {
+	return n >= headerLen+unix.SizeofInet4Pktinfo &&
+		c.header.Level == unix.IPPROTO_IP && c.header.Type == unix.IP_PKTINFO
+}
+
+func (c *control) isIPv6(n int) bool {
+	return n >= headerLen+unix.SizeofInet6Pktinfo &&
+		c.header.Level == unix.IPPROTO_IPV6 && c.header.Type == unix.IPV6_PKTINFO
+}
+
+// leaveFrom makes c what has a datagram leave from source.
+func (c *control) leaveFrom(source netip.Addr) {
+	*c = control{}
+	if source.Is4() {
+		ip := source.As4()
+		c.header.Level, c.header.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
+		c.header.SetLen(headerLen + unix.SizeofInet4Pktinfo)
+		copy(c.info[4:], ip[:]) // ipi_spec_dst
+		return
+	}
+	ip := source.As16()
+	c.header.Level, c.header.Type = unix.IPPROTO_IPV6, unix.IPV6_PKTINFO
+	c.header.SetLen(headerLen + unix.SizeofInet6Pktinfo)
+	copy(c.info[:], ip[:])
 }

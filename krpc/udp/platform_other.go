@@ -12,6 +12,8 @@ import (
 // SO_REUSEPORT exists elsewhere, but only Linux spreads the datagrams.
 const canShare = false
 
+const canChooseSource = false
+
 func (o options) prepare(syscall.RawConn) error { return nil }
 
 func sharePort(*net.UDPConn) error { return errors.ErrUnsupported }

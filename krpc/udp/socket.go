@@ -113,6 +113,14 @@ type link interface {
 	datagram(i int) (from netip.AddrPort, b []byte, ok bool)
 	// flush sends what was pushed and is not sent yet.
 	flush()
+	// poll is receive, but returns 0 where that would wait for long.
+	poll() (int, error)
+	// arrivedAt returns the address that the i-th datagram came to, if the kernel
+	// has said so.
+	arrivedAt(i int) netip.Addr
+	// leaveFrom has the next pushes leave from source, if it can be chosen, and
+	// from where the kernel wants if it is the zero Addr.
+	leaveFrom(source netip.Addr)
 	// send transmits one sendable datagram at once, and counts it either way.
 	send(to netip.AddrPort, b []byte) error
 }

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/krpc/load"
+)
+
+// benchOptions are the flags of bench.
+type benchOptions struct {
+	mode     string
+	inFlight int
+	rate     float64
+	duration time.Duration
+	kind     string
+	listen   string
+	pid      int
+	rivals   []string
+	json     bool
+}
+
+func (o *benchOptions) addFlags(fs *pflag.FlagSet) {
+	o.mode, o.kind = "closed", "all"
+	fs.Var(&choiceValue{&o.kind, []string{"all", "ping", "find_node", "get_peers", "announce_peer", "mix"}}, "kind", "queries to send")
+	fs.DurationVar(&o.duration, "duration", 5*time.Second, "how long each kind is measured")
+	o.inFlight = 128
+	fs.Var(&intValue{&o.inFlight, 1, 1 << 16}, "in-flight", "queries that wait for a reply at a time")
+	fs.StringArrayVar(&o.rivals, "rival", nil, "measure another program too: `NAME=COMMAND`, with {listen} for the IP:PORT that it is to serve; may be repeated")
+	fs.Var(&choiceValue{&o.mode, []string{"closed", "paced"}}, "mode", "of HOST:PORT: ask when a reply has come, or --rate times a second")
+	fs.Var(&rateValue{&o.rate}, "rate", "of HOST:PORT: queries a second of --mode paced")
+	fs.IntVar(&o.pid, "pid", 0, "of HOST:PORT: the process whose processor time is measured (Linux)")
+	fs.StringVar(&o.listen, "listen", "", "of HOST:PORT: `IP:PORT` to ask from")
+}
+
+// onlyForNode are the flags that mean nothing without HOST:PORT.
+var onlyForNode = [...]string{"mode", "rate", "pid", "listen"}
+
+func (o *benchOptions) check(fs *pflag.FlagSet, node bool) error {
+	for _, name := range onlyForNode {
+		if !node && fs.Changed(name) {
+			return usagef("--%s goes with HOST:PORT", name)
+		}
+	}
+	switch {
+	case node && len(o.rivals) > 0:
+		return usagef("--rival does not go with HOST:PORT")
+	case o.duration <= 0:
+		return usagef("--duration %v: want more than 0", o.duration)
+	case (o.mode == "paced") != (o.rate > 0):
+		return usagef("--mode paced and --rate go together")
+	}
+	return nil
+}
+
+func newBenchCommand() *cobra.Command {
+	o := new(benchOptions)
+	cmd := &cobra.Command{
+		Use:   "bench [HOST:PORT]",
+		Short: "Measure what a node does under load",
+		Long: `Measure what a node of any software does under load. Every reply is checked.
+
+Without HOST:PORT, a node of this program and the programs of --rival are started on
+loopback, and measured by turns with a process that sends back what it gets. Told is
+the processor time that a reply costs, and its ratio to that of an echo.
+
+The node at HOST:PORT is told of nodes and peers that soon will not be there: measure
+one that you can restart. On loopback it is asked from 64 addresses; it should answer
+any number of queries of each.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(cmd.Flags(), len(args) > 0); err != nil {
+				return err
+			}
+			b := &bench{o: o, out: output{cmd.OutOrStdout(), o.json}, stderr: &sharedWriter{w: cmd.ErrOrStderr()}}
+			run := b.compare
+			if len(args) > 0 {
+				run = func(ctx context.Context) error { return b.measureNode(ctx, args[0]) }
+			}
+			err := run(cmd.Context())
+			if cmd.Context().Err() != nil {
+				return errors.New("interrupted")
+			}
+			return err
+		},
+	}
+	cmd.Flags().SortFlags = false
+	o.addFlags(cmd.Flags())
+	addJSONFlag(cmd, &o.json)
+	return cmd
+}
+
+// bench is one call of the command.
+type bench struct {
+	o      *benchOptions
+	out    output
+	stderr io.Writer
+	failed error // the first row that shows the node to be at fault
+}
+
+// benchRow is a load to measure.
+type benchRow struct {
+	name string
+	mix  load.Mix
+	rate float64 // queries a second; 0: a closed loop
+}
+
+// rows returns what --kind stands for.
+func (o *benchOptions) rows() (rows []benchRow) {
+	add := func(name string, kinds ...load.Kind) {
+		if o.kind != "all" && o.kind != name {
+			return
+		}
+		for _, k := range kinds {
+			rows = append(rows, benchRow{k.String(), load.Only(k), o.rate})
+		}
+	}
+	add("ping", load.Ping)
+	add("find_node", load.FindNode)
+	add("get_peers", load.GetPeersHit, load.GetPeersMiss)
+	add("announce_peer", load.AnnouncePeer)
+	if o.kind == "all" || o.kind == "mix" {
+		rows = append(rows, benchRow{"mix", load.Mainline(), o.rate})
+	}
+	return rows
+}
+
+// measureNode measures the node at host.
+func (b *bench) measureNode(ctx context.Context, host string) error {
+	addrs, err := kademlia.Resolve(ctx, []string{host}, nil)
+	if err != nil {
+		return err
+	}
+	t := &benchTarget{name: host, pid: b.o.pid}
+	cfg := load.Config{Target: addrs[0]}
+	if b.o.listen != "" {
+		if cfg.Listen, err = netip.ParseAddrPort(b.o.listen); err != nil {
+			return usagef("--listen %q: want IP:PORT", b.o.listen)
+		}
+	}
+	if err := t.open(ctx, cfg, b.stderr); err != nil {
+		return err
+	}
+	defer t.close()
+	if err := b.header(); err != nil {
+		return err
+	}
+	rows := slices.DeleteFunc(b.o.rows(), func(r benchRow) bool { return !t.takes(r) })
+	if len(rows) == 0 {
+		return fmt.Errorf("%s: stores no peers, so that there is nothing to measure", host)
+	}
+	for _, row := range rows {
+		m := measurement{row: row, target: t}
+		if err := m.run(ctx, b.o.inFlight, b.o.duration); err != nil {
+			return err
+		}
+		if err := b.print(&m, nil); err != nil {
+			return err
+		}
+	}
+	return b.failed
+}
+
+// header says what the columns are, to people.
+func (b *bench) header() error {
+	if b.o.json {
+		return nil
+	}
+	_, err := fmt.Fprintf(b.out.w, "%-12s %-16s %10s %8s %6s %9s %9s %6s  %s\n",
+		"node", "queries", "replies/s", "CPU µs", "ratio", "p50", "p99", "bytes", "not right")
+	return err
+}
+
+// print prints a measurement, beside that of the echo if there is one, and judges it.
+func (b *bench) print(m, echo *measurement) error {
+	r := &m.result
+	if r.Replies == 0 || r.Wrong > 0 {
+		b.failed = cmp.Or(b.failed, fmt.Errorf("%s: %s: %d right replies, %d wrong ones: %s",
+			m.target.name, m.row.name, r.Replies, r.Wrong, cmp.Or(r.Fault, "nothing else")))
+	}
+	cost, ratio := "-", "-"
+	object := m.object()
+	if m.cost() > 0 {
+		cost = fmt.Sprintf("%.2f", m.cost())
+	}
+	if echo != nil && m.cost() > 0 && echo.cost() > 0 {
+		object.Ratio = roundTo(m.cost()/echo.cost(), 1000)
+		ratio = fmt.Sprintf("%.2f", object.Ratio)
+	}
+	text := fmt.Sprintf("%-12s %-16s %10.0f %8s %6s %9v %9v %6.0f  %s", m.target.name, m.row.name, r.Rate(), cost, ratio,
+		shortTime(r.Latency.Quantile(.5)), shortTime(r.Latency.Quantile(.99)), object.ReplyBytes, notRight(r))
+	return b.out.print(text, object)
+}
+
+// notRight tells of the queries that have no right reply.
+func notRight(r *load.Result) string {
+	var text string
+	for _, c := range []struct {
+		n    uint64
+		what string
+	}{{r.Errors, "errors"}, {r.Wrong, "wrong"}, {r.Lost, "lost"}, {r.Unsent, "not sent"}} {
+		if c.n > 0 {
+			text += fmt.Sprintf("%d %s ", c.n, c.what)
+		}
+	}
+	if r.Fault != "" {
+		text += "(" + r.Fault + ")"
+	}
+	return cmp.Or(text, "0")
+}
+
+// shortTime rounds d to two digits or so, for people.
+func shortTime(d time.Duration) time.Duration {
+	if d < time.Millisecond {
+		return d.Round(time.Microsecond)
+	}
+	return d.Round(10 * time.Microsecond)
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/krpc"
+	"github.com/kadnode/kadnode/krpc/load"
+)
+
+// benchLine is what "bench --json" prints of a row.
+type benchLine struct {
+	benchObject
+	Goodput float64 `json:"goodput_per_second"`
+}
+
+// runBench runs "kadnode bench --json" and returns its lines.
+func runBench(t *testing.T, args ...string) (lines []benchLine) {
+	t.Helper()
+	t.Setenv(asProgram, "1") // for the processes that it starts
+	ctx, cancel := context.WithTimeout(t.Context(), 6*patience)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	if status := execute(ctx, append([]string{"bench", "--json"}, args...), &stdout, &stderr); status != exitDone {
+		t.Fatalf("status %d\nstdout: %s\nstderr: %s", status, &stdout, &stderr)
+	}
+	for d := json.NewDecoder(&stdout); d.More(); {
+		var l benchLine
+		if err := d.Decode(&l); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// TestBenchComparesWithTheEcho measures every row with this program twice: as itself
+// and as a rival.
+func TestBenchComparesWithTheEcho(t *testing.T) {
+	rival := fmt.Sprintf("twin=%s run --listen {listen} --bootstrap none --http none --rate-limit 0", os.Args[0])
+	lines := runBench(t, "--duration", "50ms", "--rival", rival)
+	rows := make(map[string]int)
+	for _, l := range lines {
+		rows[l.Node]++
+		if l.Queries == "overload" {
+			if l.Goodput == 0 || l.Wrong > 0 {
+				t.Errorf("%+v", l)
+			}
+			continue
+		}
+		if l.Replies == 0 || l.Errors+l.Wrong+l.Lost > 0 || l.ReplyBytes == 0 || l.P99 == 0 {
+			t.Errorf("%+v", l)
+		}
+		if runtime.GOOS == "linux" && (l.CPU == 0 || l.Ratio == 0) {
+			t.Errorf("processor time is not measured: %+v", l)
+		}
+	}
+	if rows["echo"] != 7 || rows["kadnode"] != 8 || rows["twin"] != 8 {
+		t.Errorf("rows %v", rows)
+	}
+}
+
+func TestBenchOfARunningNode(t *testing.T) {
+	p, node := startNode(t, "--bootstrap", "none", "--rate-limit", "0")
+	pid := strconv.Itoa(p.cmd.Process.Pid)
+	lines := runBench(t, node.Listen[0], "--duration", "50ms", "--pid", pid, "--mode", "paced", "--rate", "2000")
+	if len(lines) != 6 {
+		t.Errorf("rows %+v", lines)
+	}
+	for _, l := range lines {
+		if l.Replies == 0 || l.Errors+l.Wrong+l.Lost > 0 || l.Replies > 100 || l.Ratio != 0 {
+			t.Errorf("%+v", l)
+		}
+		if runtime.GOOS == "linux" && l.CPU == 0 {
+			t.Errorf("processor time is not measured: %+v", l)
+		}
+	}
+	if lines := runBench(t, node.Listen[0], "--duration", "50ms", "--kind", "get_peers", "--listen", "127.0.0.1:0"); len(lines) != 2 {
+		t.Errorf("rows %+v", lines)
+	}
+}
+
+func TestBenchForPeople(t *testing.T) {
+	_, node := startNode(t, "--bootstrap", "none", "--rate-limit", "0")
+	r := kadnode(t, "bench", node.Listen[0], "--duration", "50ms", "--kind", "ping")
+	r.expect(t, exitDone, "has met")
+	lines := strings.Split(strings.TrimSpace(r.stdout), "\n")
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], "node ") || !strings.HasPrefix(lines[1], node.Listen[0]+" ping ") {
+		t.Errorf("%q", lines)
+	}
+}
+
+func TestBenchFails(t *testing.T) {
+	t.Setenv(asProgram, "1")
+	for args, want := range map[string]struct {
+		status int
+		says   string
+	}{
+		"--mode paced":                   {exitUsage, "--mode goes with HOST:PORT"},
+		"127.0.0.1:1 --mode paced":       {exitUsage, "--mode paced and --rate go together"},
+		"127.0.0.1:1 --rate 10":          {exitUsage, "--mode paced and --rate go together"},
+		"127.0.0.1:1 --duration 0s":      {exitUsage, "--duration"},
+		"127.0.0.1:1 --listen nonsense":  {exitUsage, "--listen"},
+		"127.0.0.1:1 --rival x={listen}": {exitUsage, "--rival"},
+		"--rival x=true":                 {exitUsage, "{listen}"},
+		"a b":                            {exitUsage, "at most 1 arg"},
+		"nonsense":                       {exitFailed, "want HOST:PORT"},
+	} {
+		kadnode(t, append([]string{"bench"}, strings.Fields(args)...)...).expect(t, want.status, want.says)
+	}
+	kadnode(t, "bench", "--rival", "gone="+os.Args[0]+" version {listen}").expect(t, exitFailed, "gone: has ended: exit status 2")
+}
+
+// TestServingOverSocketsAllocatesNothing is for the path from datagram to datagram with
+// nothing left out. The generator, which allocates nothing either, is in this process.
+func TestServingOverSocketsAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	s, err := newServer(kademlia.Config{
+		Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, RateLimit: -1, Version: protocolVersion,
+	}, capacity{}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	s.start()
+	target := benchTarget{name: "node"}
+	if err := target.open(t.Context(), load.Config{Target: s.dht.Nodes()[0].LocalAddr()}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	defer target.close()
+	const requests = 10_000
+	for k := range load.Kind(load.NumKinds) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		r, err := target.gen.Run(t.Context(), load.Options{Mix: load.Only(k), InFlight: 64, Requests: requests, Duration: patience})
+		runtime.ReadMemStats(&after)
+		if err != nil || r.Replies != requests {
+			t.Fatalf("%v: %d of %d replies, %s, error %v", k, r.Replies, requests, r.Fault, err)
+		}
+		// Some are those of timers and of pings to our nodes.
+		if n := after.Mallocs - before.Mallocs; n > requests/20 {
+			t.Errorf("%v: %d allocations for %d replies", k, n, requests)
+		}
+	}
+}
+
+// A node that hands out no tokens can be asked some things only.
+func TestBenchOfANodeThatStoresNothing(t *testing.T) {
+	nobody := krpc.AppendNode(nil, krpc.NodeInfo{ID: krpc.ID{2}, Addr: netip.MustParseAddrPort("192.0.2.1:6881")})
+	node := newFakeNode(t, func(_, r *krpc.Message) { r.Token, r.Nodes = nil, nobody })
+	args := []string{"bench", node, "--listen", "127.0.0.1:0", "--duration", "50ms", "--json"}
+	r := kadnode(t, args...)
+	r.expect(t, exitDone, "is left out")
+	if n := strings.Count(r.stdout, "\n"); n != 3 {
+		t.Errorf("%d rows: %s", n, r.stdout)
+	}
+	kadnode(t, append(args, "--kind", "mix")...).expect(t, exitFailed, "stores no peers")
+}
