@@ -38,17 +38,20 @@ type blockedRanges struct {
 // Contains reports whether a is in one of the ranges. An IPv4-mapped address is
 // the IPv4 address in it; a zone is ignored.
 func (b *Blocklist) Contains(a netip.Addr) bool {
-	if b == nil {
-		return false
-	}
-	r := b.ranges.Load()
+	return b != nil && b.ranges.Load() != nil && b.contains(a)
+}
+
+// contains is Contains, which is to be inlined, for a list that was loaded once: none is
+// ever unloaded.
+func (b *Blocklist) contains(a netip.Addr) bool {
+	l := b.ranges.Load()
 	switch {
-	case r == nil || !a.IsValid():
+	case !a.IsValid():
 		return false
 	case a.Is4() || a.Is4In6():
-		return contains(r.v4, toAddr4(a))
+		return contains(l.v4, toAddr4(a))
 	}
-	return contains(r.v6, toAddr6(a))
+	return contains(l.v6, toAddr6(a))
 }
 
 // Len returns the number of ranges after merging those that touch.

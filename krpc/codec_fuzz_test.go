@@ -52,6 +52,9 @@ func FuzzDecode(f *testing.F) {
 		first.EachPeer(func(a netip.AddrPort) bool { return a.IsValid() })
 
 		packet := first.Append(nil)
+		if got := first.length(); got != len(packet) {
+			t.Fatalf("%q was written as %q, whose length is said to be %d", b, packet, got)
+		}
 		if err := second.Decode(packet); err != nil {
 			t.Fatalf("%q was written as %q: %v", b, packet, err)
 		}

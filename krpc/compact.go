@@ -50,6 +50,14 @@ func AppendPeer(dst []byte, a netip.AddrPort) []byte {
 	return AppendCompactAddr(dst, a)
 }
 
+// peerLen returns the length of what AppendPeer appends.
+func peerLen(a netip.AddrPort) int {
+	if a.Addr().Is4() || a.Addr().Is4In6() {
+		return len("6:") + addr4Len
+	}
+	return len("18:") + addr6Len
+}
+
 // ParseCompactAddr reads an address of 6 or 18 bytes, or one of 4 or 16 bytes
 // whose port was left out and is 0 then, as some nodes send in "ip" (BEP 42).
 // IPv4-mapped IPv6 addresses are unmapped. It is false for any other length.

@@ -100,6 +100,10 @@ func appendBytes(dst []byte, key string, v []byte) []byte {
 	if v == nil {
 		return dst
 	}
+	return appendString(dst, key, v) // apart, for what precedes it to be inlined
+}
+
+func appendString(dst []byte, key string, v []byte) []byte {
 	dst = appendLen(append(dst, key...), len(v))
 	return append(dst, v...)
 }
@@ -120,6 +124,14 @@ func appendFlag(dst []byte, key string, v bool) []byte {
 
 // appendLen begins a string of n bytes.
 func appendLen(dst []byte, n int) []byte {
+	switch { // almost always one of these, and quicker than strconv
+	case n < 10:
+		return append(dst, byte('0'+n), ':')
+	case n < 100:
+		return append(dst, byte('0'+n/10), byte('0'+n%10), ':')
+	case n < 1000:
+		return append(dst, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10), ':')
+	}
 	return append(strconv.AppendInt(dst, int64(n), 10), ':')
 }
 

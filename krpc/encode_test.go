@@ -51,6 +51,9 @@ func TestAppendUnmapsIP(t *testing.T) {
 	if got, want := string(m.Append(nil)), "d1:eli0e0:e2:ip6:\x01\x02\x03\x04\x02\x011:t2:aa1:y1:ee"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	if got, want := m.length(), len(m.Append(nil)); got != want {
+		t.Errorf("the length is said to be %d, not %d", got, want)
+	}
 }
 
 func TestRoundTrip(t *testing.T) {
@@ -58,6 +61,9 @@ func TestRoundTrip(t *testing.T) {
 	for i := range 20000 {
 		m := randomMessage(r)
 		packet := m.Append(nil)
+		if got := m.length(); got != len(packet) {
+			t.Fatalf("message %d: %q: the length is said to be %d, not %d", i, packet, got, len(packet))
+		}
 		var got Message
 		if err := got.Decode(packet); err != nil {
 			t.Fatalf("message %d: %v\n%q\n%+v", i, err, packet, m)

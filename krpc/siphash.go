@@ -46,23 +46,28 @@ func (k SipKey) state() sipState {
 
 func (s sipState) absorb(word uint64) sipState {
 	s.v3 ^= word
-	s = s.round().round()
+	s = s.mix().stir().mix().stir()
 	s.v0 ^= word
 	return s
 }
 
 func (s sipState) finish() uint64 {
 	s.v2 ^= 0xff
-	s = s.round().round().round().round()
+	s = s.mix().stir().mix().stir().mix().stir().mix().stir()
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
 }
 
-func (s sipState) round() sipState {
+// mix and stir are one round, in halves small enough for the compiler to inline.
+func (s sipState) mix() sipState {
 	s.v0 += s.v1
 	s.v2 += s.v3
 	s.v1 = bits.RotateLeft64(s.v1, 13) ^ s.v0
 	s.v3 = bits.RotateLeft64(s.v3, 16) ^ s.v2
 	s.v0 = bits.RotateLeft64(s.v0, 32)
+	return s
+}
+
+func (s sipState) stir() sipState {
 	s.v2 += s.v1
 	s.v0 += s.v3
 	s.v1 = bits.RotateLeft64(s.v1, 17) ^ s.v2
