@@ -12,10 +12,14 @@ const (
 	// DefaultHardTimeout is how long a query waits for its reply. It is long, so
 	// that late replies still count; the soft timeout gives the speed.
 	DefaultHardTimeout = 10 * time.Second
-	// DefaultMaxPending bounds the queries that wait for a reply.
-	DefaultMaxPending = 8192
-	// maxPaceDelay is the longest that a query waits for the outgoing limit.
-	maxPaceDelay = 2 * time.Second
+	// DefaultMaxPending bounds the queries that wait for a reply: as many as are sent in
+	// DefaultHardTimeout at 2 500 a second, and some that wait to be sent.
+	DefaultMaxPending = 32768
+	// maxPaceDelay is the longest that a query waits for the outgoing limit. One that
+	// nobody waits for does not stand in line for longer than maxLaterDelay, but tries
+	// again: others find a short queue.
+	maxPaceDelay  = 2 * time.Second
+	maxLaterDelay = time.Second
 )
 
 // Handler answers queries. ServeKRPC fills rq.Reply and returns nil to have it
@@ -64,7 +68,7 @@ func (rq *Request) Scratch(n int) []byte {
 // Room returns how many bytes may still be added to the reply until it is as long
 // as MaxReply on the wire; below 0 if it is longer.
 func (rq *Request) Room() int {
-	return MaxReply - len(rq.Reply.Append(rq.scratch[rq.used:rq.used]))
+	return MaxReply - rq.Reply.length()
 }
 
 // requests recycles Requests among all endpoints: a pool for each would cost a
@@ -84,6 +88,7 @@ type EndpointConfig struct {
 	// Limits; nil means none.
 	Limiter   *Limiter   // on the queries of each source; see SetLimiter
 	Pacer     *Pacer     // on own queries
+	Remotes   *Remotes   // on the new addresses that these go to; see QueryLater
 	Blocklist *Blocklist // of sources that are not heard and not asked
 
 	Version     string        // "v" of every message; none if empty

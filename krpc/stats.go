@@ -63,6 +63,7 @@ type Stats struct {
 	SendErrors   uint64                  // own queries that the transport refused
 	Pending      int                     // own queries without an answer yet
 	MaxPending   int
+	Remotes      RemotesStats
 	LimiterBusy  int // sources with a debt in the limiter
 	LimiterCells int
 	StallTime    time.Duration // today's soft timeout
@@ -88,7 +89,7 @@ func (e *Endpoint) Stats() Stats {
 		s.Drops[r] = c.drops[r].Load()
 	}
 	s.Stalls, s.Refused, s.SendErrors = c.stalls.Load(), c.refused.Load(), c.sendErrors.Load()
-	s.RTT = c.rtt.Snapshot()
+	s.RTT, s.Remotes = c.rtt.Snapshot(), e.cfg.Remotes.Stats()
 	limiter := e.limiter.Load()
 	s.LimiterBusy, s.LimiterCells = limiter.Busy(e.cfg.Clock.Now()), limiter.Cells()
 	e.mu.Lock()

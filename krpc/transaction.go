@@ -15,11 +15,13 @@ type transaction struct {
 	id       uint32
 	to       netip.AddrPort
 	method   Method
-	sent     time.Time
 	observer Observer
+	later    bool
 
-	timer   Timer // the soft timeout, then the hard one; guarded by e.mu
-	stalled bool  // guarded by e.mu
+	// e.mu guards what follows.
+	sent    time.Time
+	timer   Timer // the soft timeout, then the hard one; nil before it is sent
+	stalled bool
 }
 
 // Query sends q to a node and has o told what becomes of it. It sets q's Kind,
@@ -27,67 +29,135 @@ type transaction struct {
 // asks for it, the datagram leaves up to two seconds later. After an error the
 // query was not sent and o is never called.
 func (e *Endpoint) Query(to netip.AddrPort, q *Message, o Observer) error {
+	return e.query(to, q, o, false)
+}
+
+// QueryLater is Query for a query that nobody waits for. It leaves when the outgoing
+// limits have room for it, the one on new remotes included, and gives way to others.
+func (e *Endpoint) QueryLater(to netip.AddrPort, q *Message, o Observer) error {
+	return e.query(to, q, o, true)
+}
+
+func (e *Endpoint) query(to netip.AddrPort, q *Message, o Observer, later bool) error {
 	if e.cfg.Blocklist.Contains(to.Addr()) {
 		return ErrBlocked
 	}
-	now := e.cfg.Clock.Now()
-	tx, wait, err := e.open(now, to, q.Method, o)
-	if err != nil {
+	tx := &transaction{e: e, to: to, method: q.Method, observer: o, later: later, sent: e.cfg.Clock.Now()}
+	if err := tx.open(); err != nil {
 		return err
 	}
 	var tid [4]byte
 	binary.BigEndian.PutUint32(tid[:], tx.id)
 	q.Kind, q.TID, q.Version, q.ReadOnly = KindQuery, tid[:], e.version, e.cfg.ReadOnly
-	packet := q.Append(make([]byte, 0, 256))
-	if wait > 0 {
-		e.cfg.Clock.AfterFunc(wait, func() { tx.sendLate(packet) })
-		return nil
-	}
-	if err := tx.send(packet); err != nil && e.take(tx.id, to) != nil {
-		return err
-	}
-	return nil // sent, or ended by Close meanwhile
+	return tx.launch(q.Append(make([]byte, 0, 256)))
 }
 
-// open enters a new transaction and says how long its datagram has to wait.
-func (e *Endpoint) open(now time.Time, to netip.AddrPort, m Method, o Observer) (*transaction, time.Duration, error) {
+// open enters tx among those that are pending.
+func (tx *transaction) open() error {
+	e := tx.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
-		return nil, 0, ErrClosed
+		return ErrClosed
 	}
 	if len(e.pending) >= e.cfg.MaxPending {
 		e.counters.refused.Add(1)
-		return nil, 0, ErrBusy
+		return ErrBusy
 	}
-	wait, ok := e.cfg.Pacer.TryReserve(now, maxPaceDelay)
-	if !ok {
-		e.counters.refused.Add(1)
-		return nil, 0, ErrBusy
-	}
-	tx := &transaction{e: e, id: e.cfg.Rand.Uint32(), to: to, method: m, sent: now.Add(wait), observer: o}
+	tx.id = e.cfg.Rand.Uint32()
 	for e.pending[tx.id] != nil {
 		tx.id = e.cfg.Rand.Uint32()
 	}
 	e.pending[tx.id] = tx
+	return nil
+}
+
+// launch sends packet as soon as the outgoing limits allow. After an error the observer
+// has not been called, nor will be.
+func (tx *transaction) launch(packet []byte) error {
+	e := tx.e
+	now := e.cfg.Clock.Now()
+	wait, ok := tx.pace(now)
+	switch {
+	case !ok && tx.later:
+		e.cfg.Clock.AfterFunc(wait, func() { tx.tell(tx.relaunch(packet)) })
+		return nil
+	case !ok:
+		e.counters.refused.Add(1)
+		return tx.withdraw(ErrBusy)
+	case !tx.start(now, wait):
+		return nil // ended by Close meanwhile
+	case wait > 0:
+		e.cfg.Clock.AfterFunc(wait, func() { tx.tell(tx.send(packet)) })
+		return nil
+	}
+	return tx.send(packet)
+}
+
+// relaunch is launch for a transaction that may have been ended meanwhile.
+func (tx *transaction) relaunch(packet []byte) error {
+	tx.e.mu.Lock()
+	over := tx.e.pending[tx.id] != tx
+	tx.e.mu.Unlock()
+	if over {
+		return nil
+	}
+	return tx.launch(packet)
+}
+
+// pace returns how long tx has to wait for the outgoing limits. It reports false if that
+// is too long, and it has no place.
+func (tx *transaction) pace(now time.Time) (wait time.Duration, ok bool) {
+	cfg := &tx.e.cfg
+	if !tx.later {
+		if wait, ok = cfg.Pacer.TryReserve(now, maxPaceDelay); ok {
+			cfg.Remotes.Sent(tx.to, now)
+		}
+		return wait, ok
+	}
+	known, ok := cfg.Remotes.Reserve(tx.to, now, maxLaterDelay)
+	if !ok {
+		return known, false
+	}
+	wait, ok = cfg.Pacer.TryReserve(now, maxLaterDelay)
+	return max(wait, known), ok
+}
+
+// start sets the timer of tx, which is sent after wait. It reports false if tx is over.
+func (tx *transaction) start(now time.Time, wait time.Duration) bool {
+	e := tx.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.pending[tx.id] != tx {
+		return false
+	}
+	tx.sent = now.Add(wait)
 	tx.timer = e.cfg.Clock.AfterFunc(wait+e.rtt.Stall(), tx.expire)
-	return tx, wait, nil
+	return true
+}
+
+// withdraw ends tx with an error. It returns nil if tx is over already.
+func (tx *transaction) withdraw(err error) error {
+	if tx.e.take(tx.id, tx.to) == nil {
+		return nil
+	}
+	return err
+}
+
+// tell tells the observer why tx, which had to wait, was not sent; nothing if err is nil.
+func (tx *transaction) tell(err error) {
+	if err != nil {
+		tx.observer.Done(nil, 0, err)
+	}
 }
 
 func (tx *transaction) send(packet []byte) error {
 	if err := tx.e.cfg.Transport.Send(tx.to, packet); err != nil {
 		tx.e.counters.sendErrors.Add(1)
-		return err
+		return tx.withdraw(err)
 	}
 	tx.e.counters.queriesOut[tx.method].Add(1)
 	return nil
-}
-
-// sendLate sends a query that had to wait for the outgoing limit.
-func (tx *transaction) sendLate(packet []byte) {
-	if err := tx.send(packet); err != nil && tx.e.take(tx.id, tx.to) != nil {
-		tx.observer.Done(nil, 0, err)
-	}
 }
 
 // take removes the pending transaction with this id and address, and returns it;
@@ -100,8 +170,15 @@ func (e *Endpoint) take(id uint32, from netip.AddrPort) *transaction {
 		return nil
 	}
 	delete(e.pending, id)
-	tx.timer.Stop()
+	tx.stop()
 	return tx
+}
+
+// stop ends the timeouts of tx.
+func (tx *transaction) stop() {
+	if tx.timer != nil {
+		tx.timer.Stop()
+	}
 }
 
 // match gives a reply or an error to the query that it belongs to.
@@ -160,7 +237,7 @@ func (e *Endpoint) Close() {
 	})
 	e.pending, e.closed = nil, true
 	for _, tx := range pending {
-		tx.timer.Stop()
+		tx.stop()
 	}
 	e.mu.Unlock()
 	for _, tx := range pending {

@@ -11,6 +11,8 @@ type krpcMetrics struct {
 	queries, replies, drops, rtt        *prometheus.Desc
 	stalls, stallTime, busy, sendErrors *prometheus.Desc
 	pending, maxPending                 *prometheus.Desc
+	remotes, maxRemotes                 *prometheus.Desc
+	newRemotes, remoteDelays            *prometheus.Desc
 	limiterBusy, limiterCells           *prometheus.Desc
 }
 
@@ -26,6 +28,10 @@ func newKRPCMetrics(d *descs) krpcMetrics {
 		sendErrors:   d.add("krpc_send_errors_total", "Own queries that the socket refused."),
 		pending:      d.add("krpc_pending_queries", "Own queries without an answer yet."),
 		maxPending:   d.add("krpc_pending_queries_limit", "Most own queries that may be without an answer."),
+		remotes:      d.add("krpc_remotes", "Addresses that were sent queries in the last minute or two; 0 without a limit on them."),
+		maxRemotes:   d.add("krpc_remotes_limit", "Most such addresses that are remembered; those beyond count as new again."),
+		newRemotes:   d.add("krpc_new_remotes_total", "Queries to addresses that were sent none lately: each takes an entry in a NAT."),
+		remoteDelays: d.add("krpc_remote_delays_total", "How often a query had to wait for the limit on new addresses."),
 		limiterBusy:  d.add("limiter_busy_cells", "Cells of the rate limiter that are in use: about the sources that asked just now."),
 		limiterCells: d.add("limiter_cells", "Cells of the rate limiter; 0 without a limit."),
 	}
@@ -45,6 +51,10 @@ func (m *krpcMetrics) collect(e emitter, t *total) {
 	e.counter(m.sendErrors, s.SendErrors)
 	e.count(m.pending, s.Pending)
 	e.count(m.maxPending, s.MaxPending)
+	e.count(m.remotes, s.Remotes.Known)
+	e.count(m.maxRemotes, s.Remotes.MaxKnown)
+	e.counter(m.newRemotes, s.Remotes.New)
+	e.counter(m.remoteDelays, s.Remotes.Delayed)
 	e.count(m.limiterBusy, s.LimiterBusy)
 	e.count(m.limiterCells, s.LimiterCells)
 	t.eachFamily(func(family string, f *familyTotal) {

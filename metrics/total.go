@@ -25,6 +25,7 @@ type familyTotal struct {
 	sizeLookups             int
 	buckets                 []kademlia.BucketStats // by index
 	verifying, maxVerifying int
+	remembered              int // contacts beside those in the buckets
 	stall                   time.Duration // the longest of all
 	socket                  udp.Stats
 }
@@ -137,6 +138,10 @@ func addEndpoint(t, s *krpc.Stats) {
 	t.SendErrors += s.SendErrors
 	t.Pending += s.Pending
 	t.MaxPending += s.MaxPending
+	t.Remotes.Known += s.Remotes.Known
+	t.Remotes.MaxKnown += s.Remotes.MaxKnown
+	t.Remotes.New += s.Remotes.New
+	t.Remotes.Delayed += s.Remotes.Delayed
 	t.LimiterBusy += s.LimiterBusy
 	t.LimiterCells += s.LimiterCells
 	addHistogram(&t.RTT, s.RTT)

@@ -1,0 +1,114 @@
+package simnet_test
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+	"github.com/kadnode/kadnode/krpc/simnet"
+)
+
+// asker is an endpoint whose queries go to hosts that only note when they come.
+type asker struct {
+	*krpc.Endpoint
+	t     *testing.T
+	clock *simnet.Clock
+	start time.Time
+	came  []time.Duration // the queries
+	ended []error
+}
+
+func newAsker(t *testing.T, hosts int, change func(*krpc.EndpointConfig)) *asker {
+	a := &asker{t: t, start: time.Unix(1_800_000_000, 0)}
+	a.clock = simnet.NewClock(a.start)
+	net := simnet.NewNetwork(a.clock, rand.New(rand.NewPCG(1, 0)), simnet.Link{})
+	for i := range hosts {
+		net.Host(simnet.Addr(i), func(now time.Time, _ netip.AddrPort, _ []byte, _ krpc.Outbox) {
+			a.came = append(a.came, now.Sub(a.start))
+		})
+	}
+	cfg := krpc.EndpointConfig{
+		Transport: net.Host(simnet.Addr(hosts), func(time.Time, netip.AddrPort, []byte, krpc.Outbox) {}),
+		Clock:     a.clock, Rand: rand.New(rand.NewPCG(1, 1)),
+	}
+	change(&cfg)
+	a.Endpoint = krpc.NewEndpoint(cfg)
+	return a
+}
+
+// Stalled implements krpc.Observer.
+func (a *asker) Stalled() {}
+
+// Done implements krpc.Observer.
+func (a *asker) Done(_ *krpc.Message, _ time.Duration, err error) { a.ended = append(a.ended, err) }
+
+func (a *asker) later(host int) {
+	a.t.Helper()
+	if err := a.QueryLater(simnet.Addr(host), &krpc.Message{Method: krpc.MethodPing, HasID: true}, a); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+func TestQueriesThatNobodyWaitsForGiveWay(t *testing.T) {
+	a := newAsker(t, 2, func(c *krpc.EndpointConfig) { c.Pacer = krpc.NewPacer(10, 1) })
+	for range 100 {
+		a.later(0)
+	}
+	if err := a.Query(simnet.Addr(1), &krpc.Message{Method: krpc.MethodPing, HasID: true}, a); err != nil {
+		t.Errorf("a query that somebody waits for: %v", err)
+	}
+	a.clock.Run(1200 * time.Millisecond)
+	if n := len(a.came); n != 12 {
+		t.Errorf("%d queries in 1.2 seconds, want 12", n)
+	}
+	a.clock.Run(20 * time.Second)
+	if s := a.Stats(); len(a.came) != 101 || s.Refused != 0 {
+		t.Errorf("%d queries, %d refused", len(a.came), s.Refused)
+	}
+	if last := a.came[100]; last < 10*time.Second || last > 13*time.Second {
+		t.Errorf("the last one came after %v, want 10 a second", last)
+	}
+	a.clock.Run(time.Minute)
+	if s := a.Stats(); len(a.ended) != 101 || a.ended[0] != krpc.ErrTimeout || s.Pending != 0 {
+		t.Errorf("%d ended, %d pending", len(a.ended), s.Pending)
+	}
+}
+
+func TestNewRemotesHoldUpWhatNobodyWaitsFor(t *testing.T) {
+	a := newAsker(t, 300, func(c *krpc.EndpointConfig) { c.Remotes = krpc.NewRemotes(10) })
+	for i := range 200 {
+		a.later(i)
+	}
+	for i := range 100 {
+		if err := a.Query(simnet.Addr(200+i), &krpc.Message{Method: krpc.MethodPing, HasID: true}, a); err != nil {
+			t.Error(err)
+		}
+	}
+	a.later(0) // is known
+	a.clock.Run(50 * time.Millisecond)
+	if n := len(a.came); n != 151 { // a burst of 50, and those that are not held up
+		t.Errorf("%d queries at once, want 151", n)
+	}
+	a.clock.Run(30 * time.Second)
+	if s := a.Stats(); len(a.came) != 301 || s.Remotes.New != 300 || s.Remotes.Known != 300 || s.Refused != 0 {
+		t.Errorf("%d queries, stats %+v", len(a.came), s.Remotes)
+	}
+	if last := a.came[300]; last < 14*time.Second || last > 20*time.Second {
+		t.Errorf("the last one came after %v, want 10 a second", last)
+	}
+}
+
+func TestCloseEndsQueriesThatWait(t *testing.T) {
+	a := newAsker(t, 1, func(c *krpc.EndpointConfig) { c.Pacer = krpc.NewPacer(1, 1) })
+	for range 10 {
+		a.later(0)
+	}
+	a.clock.Run(time.Millisecond)
+	a.Close()
+	a.clock.Run(time.Minute)
+	if len(a.ended) != 10 || a.ended[9] != krpc.ErrClosed || len(a.came) > 2 {
+		t.Errorf("%d ended, %d came", len(a.ended), len(a.came))
+	}
+}
