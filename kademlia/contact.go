@@ -1,8 +1,11 @@
 package kademlia
 
 import (
+	"encoding/binary"
+	"math"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/kadnode/kadnode/krpc"
 )
@@ -10,6 +13,22 @@ import (
 // instant is a time in nanoseconds since the table was made. It does not follow
 // the system's clock when that is set.
 type instant int64
+
+// millis is a round-trip time in milliseconds; 0: not measured.
+type millis uint16
+
+func millisOf(rtt time.Duration) millis {
+	if rtt <= 0 {
+		return 0
+	}
+	return millis(min(max(rtt.Milliseconds(), 1), math.MaxUint16))
+}
+
+// contactRTT is a contact as far as a lookup that starts from it wants to know.
+type contactRTT struct {
+	krpc.NodeInfo
+	rtt millis
+}
 
 // contact is an entry of the routing table, 64 bytes without pointers. Views of
 // the table share the memory of its contacts: id, ip and port never change once
@@ -19,17 +38,19 @@ type contact struct {
 	ip     [16]byte // IPv4 in its IPv4-mapped form
 	port   uint16
 	secure bool    // BEP 42 allows this id at this address
+	rtt    millis  // of the last reply
 	fails  uint32  // atomic: queries unanswered since the last reply
 	seen   instant // of the last reply, or query if it ever replied
 	tried  instant // of the last ping or failure
 }
 
-func newContact(n krpc.NodeInfo, now instant) contact {
+func newContact(n krpc.NodeInfo, rtt millis, now instant) contact {
 	return contact{
 		id:     n.ID,
 		ip:     n.Addr.Addr().As16(),
 		port:   n.Addr.Port(),
 		secure: ValidID(n.ID, n.Addr.Addr()),
+		rtt:    rtt,
 		seen:   now,
 	}
 }
@@ -38,6 +59,18 @@ func (c *contact) addr() netip.Addr { return netip.AddrFrom16(c.ip).Unmap() }
 
 func (c *contact) info() krpc.NodeInfo {
 	return krpc.NodeInfo{ID: c.id, Addr: netip.AddrPortFrom(c.addr(), c.port)}
+}
+
+// appendCompact appends what krpc.AppendNode does for info, without taking the address
+// apart and together again.
+func (c *contact) appendCompact(dst []byte) []byte {
+	dst = append(dst, c.id[:]...)
+	if binary.LittleEndian.Uint64(c.ip[:]) == 0 && binary.LittleEndian.Uint32(c.ip[8:]) == 0xffff_0000 {
+		dst = append(dst, c.ip[12:]...)
+	} else {
+		dst = append(dst, c.ip[:]...)
+	}
+	return binary.BigEndian.AppendUint16(dst, c.port)
 }
 
 func (c *contact) at(a netip.AddrPort) bool {
@@ -49,6 +82,9 @@ func (c *contact) alive(now instant) {
 	atomic.StoreUint32(&c.fails, 0)
 	c.seen = now
 }
+
+// quickerThan tells whether c is clearly quicker than o, as far as both were measured.
+func (c *contact) quickerThan(o *contact) bool { return c.rtt > 0 && c.rtt < o.rtt/2 }
 
 // answers tells whether nothing speaks against the contact being alive.
 func (c *contact) answers() bool { return atomic.LoadUint32(&c.fails) == 0 }

@@ -34,8 +34,7 @@ type Config struct {
 	// StateFile keeps ids and contacts over a restart; empty: they are lost.
 	StateFile string
 
-	K     int // see NodeConfig
-	Alpha int // see NodeConfig
+	K, Alpha, AlphaFirst, Memory int // see NodeConfig
 
 	// AllowLocal accepts loopback and private addresses as nodes and peers. It is
 	// implied for a node that listens on such an address itself.
@@ -49,6 +48,9 @@ type Config struct {
 	// SendRate is how many own queries are sent a second. 0: krpc.DefaultSendRate;
 	// negative: any number.
 	SendRate float64
+	// SendRemotes is how many addresses a second are sent queries that were not lately,
+	// as far as nobody waits for these. 0: krpc.DefaultSendRemotes; negative: any number.
+	SendRemotes float64
 	// Blocklist holds the addresses to have nothing to do with; nil: none.
 	Blocklist *krpc.Blocklist
 	// Readers is the number of sockets, and so of cores, for each address. 0: one.
@@ -155,7 +157,7 @@ func (d *DHT) newNode(s *udp.Socket) (*Node, error) {
 	rng := secureRand()
 	cfg := NodeConfig{
 		Transport: s, Clock: krpc.SystemClock{}, Rand: rng,
-		K: d.cfg.K, Alpha: d.cfg.Alpha,
+		K: d.cfg.K, Alpha: d.cfg.Alpha, AlphaFirst: d.cfg.AlphaFirst, Memory: d.cfg.Memory,
 		AllowLocal: d.cfg.AllowLocal || krpc.Class(local.Addr()) == krpc.AddrClassLocal,
 		ReadOnly:   d.cfg.ReadOnly,
 		State:      d.restored[local],
@@ -166,6 +168,7 @@ func (d *DHT) newNode(s *udp.Socket) (*Node, error) {
 	cfg.Limiter = newLimiter(d.cfg.RateLimit, rng)
 	rate := orDefault(d.cfg.SendRate, krpc.DefaultSendRate)
 	cfg.Pacer = krpc.NewPacer(rate, max(1, int(rate)))
+	cfg.Remotes = krpc.NewRemotes(orDefault(d.cfg.SendRemotes, krpc.DefaultSendRemotes))
 	if len(d.cfg.Bootstrap) > 0 {
 		cfg.Bootstrap = func(done func([]netip.AddrPort, error)) {
 			d.goWork(func() {

@@ -139,7 +139,7 @@ func (n *Node) refresh(i, end int) {
 		n.joinEnds(nil)
 		return
 	}
-	n.lookupThen(Lookup{Target: idInBucket(n.table.self, i, n.rng)}, func(LookupResult) { n.refresh(i+1, end) })
+	n.lookupThen(Lookup{Target: idInBucket(n.table.self, i, n.rng), Later: true}, func(LookupResult) { n.refresh(i+1, end) })
 }
 
 // lookupThen runs a lookup and calls f under mu, unless the node was closed.

@@ -1,6 +1,7 @@
 package kademlia
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -43,8 +44,10 @@ type candidate struct {
 	node  krpc.NodeInfo
 	state candidateState
 	tries int
-	depth int // hops from our own table: 1 for a contact of ours
+	depth int  // hops from us: 1 for a contact of ours
+	slow  bool // others as close are quicker
 	token []byte
+	*hearsay
 }
 
 // lookup is the state of one iterative lookup (Maymounkov and Mazières, 2002,
@@ -56,20 +59,51 @@ type candidate struct {
 // past its soft timeout frees its slot without blame; if it is among the k
 // closest it is sent again, since it may just have been lost. The lookup ends
 // when the k closest nodes that did not fail have replied; if some did fail, not
-// before it has looked behind them (widen).
+// before it has looked behind them (widen). One that is sated ends sooner.
 type lookup struct {
 	target     krpc.ID
 	k, alpha   int
 	tokens     bool        // it ends with k tokens, or k nodes that give none
 	candidates []candidate // closest first
 	queries    int
-	shell      int // the last one that was widened to
-	shells     int // that were widened to
-	expecting  int // queries under way that may name candidates beside theirs
+	shell      int  // the last one that was widened to
+	shells     int  // that were widened to
+	first      bool // nobody has answered or stalled yet
+	sated      bool // what somebody waited for is found: it does not insist on who is most likely dead
+	frugal     bool // it asks nobody for the case that one of the k closest fails
+	expecting  int  // queries under way that may name candidates beside theirs
 }
 
 func newLookup(target krpc.ID, k, alpha int) *lookup {
-	return &lookup{target: target, k: k, alpha: alpha, shell: 8*krpc.IDLen + 1}
+	return &lookup{target: target, k: k, alpha: alpha, shell: 8*krpc.IDLen + 1, first: true}
+}
+
+// start takes in our own contacts. Of those as close as the alpha-th, in bits shared with
+// the target, the quickest are asked first.
+func (l *lookup) start(contacts []contactRTT) {
+	for _, c := range contacts {
+		l.add(c.NodeInfo, 1)
+	}
+	if len(l.candidates) <= l.alpha {
+		return
+	}
+	shell := l.candidates[l.alpha-1].node.ID.CommonPrefixLen(l.target)
+	slices.SortStableFunc(contacts, func(a, b contactRTT) int { return cmp.Compare(a.rtt, b.rtt) })
+	places := l.alpha
+	for i := range l.candidates {
+		if l.candidates[i].node.ID.CommonPrefixLen(l.target) > shell {
+			places--
+		}
+	}
+	for _, c := range contacts {
+		if c.ID.CommonPrefixLen(l.target) != shell {
+			continue
+		}
+		if same := l.find(c.NodeInfo); same != nil {
+			same.slow = places <= 0
+			places--
+		}
+	}
 }
 
 // add takes note of a node, depth hops away. It reports false if the node is
@@ -152,18 +186,27 @@ walk:
 				return moveWait, n, 0
 			}
 		case resent:
-			if c.tries < maxTries {
+			if c.tries < l.tries() {
 				waiting = true
 				break
 			}
 			patient = true
 			dead++ // most likely
 		case stalled:
+			if l.sated && l.doubtful(c) {
+				continue
+			}
 			if front < l.k && l.queries < maxQueries {
 				c.state = resent
 				return l.ask(c)
 			}
 		case fresh:
+			if l.first && c.slow {
+				continue
+			}
+			if l.frugal && waiting && front-unwilling >= l.k {
+				break walk
+			}
 			if l.queries < maxQueries {
 				c.state = asked
 				return l.ask(c)
@@ -181,6 +224,15 @@ walk:
 	default:
 		return moveEnd, n, 0
 	}
+}
+
+// tries returns how often to ask a node, at most. Of those that do not answer at first, most
+// are dead.
+func (l *lookup) tries() int {
+	if l.sated {
+		return maxTries - 1
+	}
+	return maxTries
 }
 
 func (l *lookup) ask(c *candidate) (move, krpc.NodeInfo, int) {
@@ -206,7 +258,7 @@ func (l *lookup) shellOf(onlyReplied bool) int {
 }
 
 func (l *lookup) mayWiden() bool {
-	return l.shells < maxShells && l.queries+maxWiden <= maxQueries && l.nextShell() >= l.shellOf(true)
+	return !l.sated && l.shells < maxShells && l.queries+maxWiden <= maxQueries && l.nextShell() >= l.shellOf(true)
 }
 
 // nextShell returns the shell to widen to next.
@@ -263,7 +315,7 @@ func (l *lookup) replied(n krpc.NodeInfo, token []byte) (depth int, ok bool) {
 	if c == nil || c.state == replied || c.state == fresh {
 		return 0, false
 	}
-	c.state, c.token = replied, token
+	c.state, c.token, l.first = replied, token, false
 	return c.depth, true
 }
 
@@ -275,9 +327,9 @@ func (l *lookup) stalled(n krpc.NodeInfo) {
 	}
 	switch c.state {
 	case asked:
-		c.state = stalled
+		c.state, l.first = stalled, false
 	case resent:
-		if c.state = stalled; c.tries == maxTries {
+		if c.state = stalled; c.tries >= l.tries() {
 			c.state = silent
 		}
 	}
@@ -286,7 +338,7 @@ func (l *lookup) stalled(n krpc.NodeInfo) {
 // failed takes note that n will not reply, or did so with another id.
 func (l *lookup) failed(n krpc.NodeInfo) {
 	if c := l.find(n); c != nil && c.state != replied {
-		c.state = failed
+		c.state, l.first = failed, false
 	}
 }
 

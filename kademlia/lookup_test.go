@@ -69,6 +69,22 @@ func TestLookupAsksAlphaOfTheClosest(t *testing.T) {
 	}
 }
 
+func TestFrugalLookupAsksTheClosestAlone(t *testing.T) {
+	l := startLookup(2, 3, 50, 10, 40, 20, 30)
+	l.frugal, l.tokens = true, true
+	expectAsks(t, l, 10, 20)
+	l.failed(at(10))
+	expectAsks(t, l, 30) // in its place
+	l.replied(at(20), nil)
+	expectAsks(t, l, 40) // since that one is of no use
+	l.replied(at(30), []byte("token"))
+	expectAsks(t, l)
+	l.stalled(at(40))
+	expectAsks(t, l, 50) // in case that it does not answer
+	l.replied(at(40), []byte("token"))
+	expectOver(t, l, true)
+}
+
 func TestCloserNodesAreAskedAtOnce(t *testing.T) {
 	l := startLookup(8, 3, 100, 200, 300, 400)
 	expectAsks(t, l, 100, 200, 300)
@@ -81,6 +97,31 @@ func TestCloserNodesAreAskedAtOnce(t *testing.T) {
 	l.replied(at(1), nil)
 	if c := l.closest()[0]; c.Hops != 2 {
 		t.Errorf("%d hops, want 2", c.Hops)
+	}
+}
+
+func TestFirstHopPrefersTheQuickAmongEquals(t *testing.T) {
+	l := newLookup(krpc.ID{}, 8, 3)
+	var contacts []contactRTT
+	for _, c := range []struct {
+		distance int
+		rtt      millis
+	}{{0x10, 900}, {0x20, 300}, {0x28, 200}, {0x30, 100}, {0x38, 150}, {0x40, 10}} {
+		contacts = append(contacts, contactRTT{at(c.distance), c.rtt})
+	}
+	l.start(contacts)
+	expectAsks(t, l, 0x10, 0x30, 0x38) // the closest, and two of the four of the next bit
+	l.replied(at(0x38), nil)
+	expectAsks(t, l, 0x20, 0x28) // from now on the closest, however slow
+}
+
+func TestFirstHopWidensWhenTheQuickStall(t *testing.T) {
+	for _, fails := range []func(*lookup, krpc.NodeInfo){(*lookup).stalled, (*lookup).failed} {
+		l := newLookup(krpc.ID{}, 1, 1)
+		l.start([]contactRTT{{at(0x11), 50}, {at(0x12), 40}})
+		expectAsks(t, l, 0x12)
+		fails(l, at(0x12))
+		expectAsks(t, l, 0x11)
 	}
 }
 

@@ -25,6 +25,7 @@ type query struct {
 	method krpc.Method
 	fill   func(*krpc.Message) // sets the arguments, but for the id; may be nil
 	again  bool                // sent a second time: it is not blamed twice
+	later  bool                // nobody waits for it
 
 	// Both are called under n.mu and may be nil. r is nil if there is no reply,
 	// and valid during the call only.
@@ -41,7 +42,11 @@ func (n *Node) ask(q *query) {
 		if q.fill != nil {
 			q.fill(&m)
 		}
-		if err := n.endpoint.Query(q.to.Addr, &m, q); err != nil {
+		send := n.endpoint.Query
+		if q.later {
+			send = n.endpoint.QueryLater
+		}
+		if err := send(q.to.Addr, &m, q); err != nil {
 			q.Done(nil, 0, err)
 		}
 	})
@@ -63,7 +68,7 @@ func (q *query) Done(r *krpc.Message, rtt time.Duration, err error) {
 	defer n.unlock()
 	switch {
 	case r != nil:
-		if mismatch := n.heardFrom(q, r); mismatch != nil {
+		if mismatch := n.heardFrom(q, r, rtt); mismatch != nil {
 			r, err = nil, mismatch
 		}
 	case err == krpc.ErrTimeout && !q.again && !n.outage(n.now()):
@@ -79,7 +84,7 @@ func (q *query) Done(r *krpc.Message, rtt time.Duration, err error) {
 
 // heardFrom takes note of a reply or an error. It returns an error if the reply
 // does not come from the node that was asked.
-func (n *Node) heardFrom(q *query, r *krpc.Message) error {
+func (n *Node) heardFrom(q *query, r *krpc.Message, rtt time.Duration) error {
 	now := n.now()
 	if r.IP.IsValid() && !n.closed && n.votes.add(q.to.Addr.Addr(), r.IP.Addr(), now) {
 		n.rebase(n.votes.current)
@@ -99,7 +104,7 @@ func (n *Node) heardFrom(q *query, r *krpc.Message) error {
 	if other {
 		n.table.disowned(q.to)
 	}
-	if c := (krpc.NodeInfo{ID: r.ID, Addr: q.to.Addr}); n.table.responded(c, now) {
+	if c := (krpc.NodeInfo{ID: r.ID, Addr: q.to.Addr}); n.table.responded(c, rtt, now) {
 		n.welcomed(c)
 	}
 	if other {

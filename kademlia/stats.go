@@ -54,6 +54,8 @@ type Stats struct {
 	Is6           bool
 	Joined        bool
 	Buckets       []BucketStats // by the length of the prefix shared with ID
+	Remembered    int           // contacts that lookups can start from, beside those in the buckets
+	MaxRemembered int
 	Lookups       []LookupStats // of the kinds that have been
 	ActiveLookups int
 	Verifying     int // strangers that wait for a ping
@@ -90,6 +92,7 @@ func (n *Node) Stats() Stats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.ID, s.ActiveLookups, s.Verifying = n.table.self, len(n.lookups), len(n.verifying)
+	s.Remembered, s.MaxRemembered = n.table.memory.count, n.table.memory.limit()
 	s.ExternalAddr, s.NetworkSize, s.SizeLookups = n.votes.current, n.size.nodes(n.cfg.K), int(n.size.lookups+.5)
 	for i := range n.table.buckets {
 		b := &n.table.buckets[i]

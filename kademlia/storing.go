@@ -138,7 +138,7 @@ func (r *storeRequest) renew(refused error) {
 }
 
 func (r *storeRequest) ask(m krpc.Method, fill func(*krpc.Message), done func(*krpc.Message, error)) {
-	r.s.n.ask(&query{to: r.to, method: m, fill: fill, onDone: func(m *krpc.Message, _ time.Duration, err error) {
+	r.s.n.ask(&query{to: r.to, method: m, fill: fill, later: r.s.cfg.Lookup.Later, onDone: func(m *krpc.Message, _ time.Duration, err error) {
 		if !r.ended {
 			done(m, err)
 		}

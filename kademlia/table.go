@@ -32,9 +32,11 @@ const (
 
 // bucket holds the contacts that share a given number of leading bits with us.
 // Old ones that still live are never evicted for new ones (Maymounkov and
-// Mazières, 2002, section 2.2).
+// Mazières, 2002, section 2.2), but for one thing: in a bucket that is wider than k, all
+// but the k oldest may give way to one twice as quick (Jimenez et al., 2011).
 type bucket struct {
-	live   []contact
+	live   []contact // in the order in which they came
+	keys   []uint64  // see sortedKeys; of the first of live, until the next view
 	spares []contact // the replacement cache: verified, newest last
 	// idleAt is when the bucket wants a lookup with a target in it, unless there is
 	// one before.
@@ -49,6 +51,7 @@ type table struct {
 	k       int
 	start   time.Time
 	buckets []bucket // by common prefix length with self
+	memory  memory   // of contacts that they have no place for
 	dirty   bool     // the view is out of date
 }
 
@@ -77,31 +80,46 @@ func (t *table) size() int {
 
 // closestOfAll returns the up to count contacts closest to target, those that have failed
 // included.
-func (t *table) closestOfAll(target krpc.ID, count int) (list []krpc.NodeInfo) {
+func (t *table) closestOfAll(target krpc.ID, count int) (list []contactRTT) {
 	for i := range t.buckets {
 		for j := range t.buckets[i].live {
-			list = append(list, t.buckets[i].live[j].info())
+			c := &t.buckets[i].live[j]
+			list = append(list, contactRTT{c.info(), c.rtt})
 		}
 	}
-	slices.SortFunc(list, func(a, b krpc.NodeInfo) int { return krpc.CompareDistance(a.ID, b.ID, target) })
+	slices.SortFunc(list, func(a, b contactRTT) int { return krpc.CompareDistance(a.ID, b.ID, target) })
 	return list[:min(len(list), count)]
 }
 
-// responded takes note of a reply from n. It reports whether n is new in the
-// table.
-func (t *table) responded(n krpc.NodeInfo, now time.Time) bool {
+// responded takes note of a reply from n, which took rtt. It reports whether n is new
+// in the table. Who finds no place there is remembered.
+func (t *table) responded(n krpc.NodeInfo, rtt time.Duration, now time.Time) bool {
 	if n.ID == t.self {
 		return false
 	}
 	i, b := t.bucketOf(n.ID, now)
-	c := newContact(n, t.at(now))
+	c := newContact(n, millisOf(rtt), t.at(now))
+	isNew := t.enter(i, b, c)
+	if j := indexID(b.live, n.ID); j >= 0 && b.live[j].at(n.Addr) {
+		t.memory.remove(n)
+	} else {
+		t.memory.add(n, c.rtt, c.seen)
+	}
+	return isNew
+}
+
+// enter gives c, which has just replied, the place in bucket i that is due to it. It
+// reports whether it is a new one among the live.
+func (t *table) enter(i int, b *bucket, c contact) bool {
+	n := c.info()
 	for _, list := range [][]contact{b.live, b.spares} {
 		j := indexID(list, n.ID)
 		if j < 0 {
 			continue
 		}
 		if old := &list[j]; old.at(n.Addr) {
-			old.alive(t.at(now))
+			old.alive(c.seen)
+			old.rtt = c.rtt
 			return false
 		} else if old.answers() {
 			// Whoever claims the id of a live contact has to wait until that fails.
@@ -123,6 +141,11 @@ func (t *table) responded(n krpc.NodeInfo, now time.Time) bool {
 		t.replace(b, j, c)
 		return true
 	}
+	if j := slowest(b.live, t.k); j >= 0 && c.quickerThan(&b.live[j]) {
+		t.remember(b.live[j])
+		t.replace(b, j, c)
+		return true
+	}
 	if slices.ContainsFunc(b.spares, func(c contact) bool { return rivals(c.addr(), n.Addr.Addr()) || c.at(n.Addr) }) {
 		return false
 	}
@@ -133,8 +156,12 @@ func (t *table) responded(n krpc.NodeInfo, now time.Time) bool {
 	return false
 }
 
+// remember keeps in mind a contact that loses its place to a better one.
+func (t *table) remember(c contact) { t.memory.add(c.info(), c.rtt, c.seen) }
+
 // answered takes note that n lives, but has not said who it is: it sent an error.
 func (t *table) answered(n krpc.NodeInfo, now time.Time) {
+	t.memory.remove(n) // Lookups have no use for it.
 	if i := t.self.CommonPrefixLen(n.ID); i < len(t.buckets) {
 		if j := indexID(t.buckets[i].live, n.ID); j >= 0 && t.buckets[i].live[j].at(n.Addr) {
 			t.buckets[i].live[j].alive(t.at(now))
@@ -233,6 +260,7 @@ func rivals(a, b netip.Addr) bool {
 // disowned takes note that somebody else answers at the contact n's address, or
 // that nothing is to be had from there.
 func (t *table) disowned(n krpc.NodeInfo) {
+	t.memory.remove(n)
 	if i := t.self.CommonPrefixLen(n.ID); i < len(t.buckets) {
 		if j := indexID(t.buckets[i].live, n.ID); j >= 0 && t.buckets[i].live[j].at(n.Addr) {
 			t.remove(n.ID)
@@ -247,10 +275,11 @@ func (t *table) removeIf(f func(netip.Addr) bool) {
 		out := func(c contact) bool { return f(c.addr()) }
 		b.spares = slices.DeleteFunc(b.spares, out)
 		if slices.ContainsFunc(b.live, out) {
-			b.live = slices.DeleteFunc(slices.Clone(b.live), out)
+			b.live, b.keys = slices.DeleteFunc(slices.Clone(b.live), out), nil
 			t.dirty = true
 		}
 	}
+	t.memory.removeIf(func(r *remembered) bool { return f(r.addr()) })
 }
 
 // dropAddr removes a contact at the very address of n that has another id: the
@@ -272,6 +301,7 @@ func (t *table) failed(n krpc.NodeInfo, now time.Time) {
 	if n.ID == t.self {
 		return
 	}
+	t.memory.remove(n)
 	_, b := t.bucketOf(n.ID, now)
 	if j := indexID(b.spares, n.ID); j >= 0 && b.spares[j].at(n.Addr) {
 		b.spares = slices.Delete(b.spares, j, j+1)
@@ -311,11 +341,17 @@ func (t *table) promote(b *bucket, j int) bool {
 	return true
 }
 
-// replace puts c in the place of b.live[j]. Views share the old array, so that
-// the change is made in a new one.
+// replace puts c in the place of b.live[j], behind all that came before it.
 func (t *table) replace(b *bucket, j int, c contact) {
-	b.live = slices.Clone(b.live)
-	b.live[j] = c
+	t.drop(b, j)
+	b.live = append(b.live, c)
+}
+
+// drop removes b.live[j]. Views share the array, so that the change is made in a new one.
+func (t *table) drop(b *bucket, j int) {
+	rest := make([]contact, 0, len(b.live))
+	b.live = append(append(rest, b.live[:j]...), b.live[j+1:]...)
+	b.keys = keysWithout(b.keys, j)
 	t.dirty = true
 }
 
@@ -323,8 +359,7 @@ func (t *table) replace(b *bucket, j int, c contact) {
 func (t *table) remove(id krpc.ID) {
 	b := &t.buckets[t.self.CommonPrefixLen(id)]
 	if j := indexID(b.live, id); j >= 0 {
-		b.live = append(slices.Clone(b.live[:j]), b.live[j+1:]...)
-		t.dirty = true
+		t.drop(b, j)
 	}
 	if j := indexID(b.spares, id); j >= 0 {
 		b.spares = slices.Delete(b.spares, j, j+1)
@@ -388,7 +423,7 @@ func (t *table) lookedUp(target krpc.ID, now time.Time, rng *rand.Rand) {
 // rebase moves the contacts to a table around a new id.
 func (t *table) rebase(self krpc.ID, now time.Time) {
 	old := t.buckets
-	*t = table{self: self, k: t.k, start: t.start, dirty: true}
+	*t = table{self: self, k: t.k, start: t.start, memory: t.memory, dirty: true}
 	for i := range old {
 		for _, c := range slices.Concat(old[i].live, old[i].spares) {
 			if c.id == self {
@@ -397,6 +432,8 @@ func (t *table) rebase(self krpc.ID, now time.Time) {
 			j, b := t.bucketOf(c.id, now)
 			if len(b.live) < t.capacity(j) && t.admits(b, c.info()) {
 				b.live = append(b.live, c)
+			} else if c.answers() {
+				t.remember(c)
 			}
 		}
 	}
@@ -424,6 +461,18 @@ func worst(list []contact) int {
 		}
 	}
 	return w
+}
+
+// slowest returns the index of the slowest contact but for those that have been here
+// the longest, so many, whom nobody may push out; -1 if there are no others.
+func slowest(list []contact, oldest int) int {
+	s := -1
+	for i := oldest; i < len(list); i++ {
+		if s < 0 || list[i].rtt > list[s].rtt {
+			s = i
+		}
+	}
+	return s
 }
 
 // idInBucket draws an id that shares exactly the first i bits with self.

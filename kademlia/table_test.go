@@ -45,7 +45,7 @@ func TestBucketsAreWideAtTheTop(t *testing.T) {
 		table, rng := newTestTable(k)
 		for i, want := range []int{128, 64, 32, max(16, k), k, k} {
 			for _, n := range strangers(table, i, 200, rng) {
-				table.responded(n, epoch)
+				table.responded(n, 0, epoch)
 			}
 			if got := len(table.buckets[i].live); got != want {
 				t.Errorf("k %d, bucket %d holds %d, want %d", k, i, got, want)
@@ -61,7 +61,7 @@ func TestOldLiveContactsStay(t *testing.T) {
 	table, rng := newTestTable(8)
 	nodes := strangers(table, 5, 100, rng)
 	for i, n := range nodes {
-		table.responded(n, epoch.Add(time.Duration(i)*time.Second))
+		table.responded(n, 0, epoch.Add(time.Duration(i)*time.Second))
 	}
 	for _, n := range nodes[:8] {
 		if !live(table, n.ID) {
@@ -70,11 +70,86 @@ func TestOldLiveContactsStay(t *testing.T) {
 	}
 }
 
+// In a wide bucket all but the k oldest give way to who is twice as quick, and are
+// remembered.
+func TestWideBucketsPreferTheQuick(t *testing.T) {
+	table, rng := newTestTable(8)
+	table.memory = newMemory(100)
+	nodes := strangers(table, 2, 32+26, rng)
+	for i, n := range nodes[:32] {
+		table.responded(n, time.Duration(1000-i)*time.Millisecond, epoch)
+	}
+	if table.responded(nodes[32], 500*time.Millisecond, epoch) {
+		t.Error("taken in for a small gain")
+	}
+	if !table.responded(nodes[33], 100*time.Millisecond, epoch) || live(table, nodes[8].ID) {
+		t.Error("the slowest of the younger has not given way")
+	}
+	for _, n := range []krpc.NodeInfo{nodes[8], nodes[32]} {
+		if !remembers(&table.memory, n, 0) {
+			t.Errorf("%v is forgotten", n)
+		}
+	}
+	for _, n := range nodes[34:] {
+		table.responded(n, time.Millisecond, epoch)
+	}
+	for _, n := range nodes[:8] {
+		if !live(table, n.ID) {
+			t.Error("quick ones push out the k oldest")
+		}
+	}
+	if live(table, nodes[30].ID) || !live(table, nodes[57].ID) {
+		t.Error("the quick have not all been taken in")
+	}
+	narrow := strangers(table, 5, 9, rng)
+	for i, n := range narrow {
+		table.responded(n, time.Second>>i, epoch)
+	}
+	if !live(table, narrow[0].ID) || live(table, narrow[8].ID) {
+		t.Error("a bucket of k prefers the quick")
+	}
+}
+
+// Who has no place in a bucket is remembered beside it, and forgotten like contacts.
+func TestTableRemembersWhomItHasNoPlaceFor(t *testing.T) {
+	table, rng := newTestTable(8)
+	table.memory = newMemory(1000)
+	nodes := strangers(table, 5, 24, rng)
+	for _, n := range nodes {
+		table.responded(n, time.Second, epoch)
+	}
+	if table.memory.count != 16 {
+		t.Fatalf("%d are remembered, want 16", table.memory.count)
+	}
+	table.failed(nodes[20], epoch)
+	table.disowned(nodes[21])
+	table.answered(nodes[22], epoch)
+	table.removeIf(func(a netip.Addr) bool { return a == nodes[23].Addr.Addr() })
+	for i, n := range nodes[8:] {
+		if gone := i >= 12 && i < 16; remembers(&table.memory, n, 0) == gone {
+			t.Errorf("node %d: gone %t, want %t", i+8, !gone, gone)
+		}
+	}
+	table.rebase(krpc.RandomID(rng), epoch)
+	size := table.size() + table.memory.count
+	for _, n := range nodes[:8] {
+		if !live(table, n.ID) && !remembers(&table.memory, n, 0) {
+			t.Errorf("%v is forgotten with the old id", n)
+		}
+	}
+	for _, n := range nodes {
+		table.responded(n, time.Second, epoch) // whoever has found a place is not remembered
+	}
+	if got := table.size() + table.memory.count; got > size+4 {
+		t.Errorf("%d contacts and remembered ones, want up to %d", got, size+4)
+	}
+}
+
 func TestReplacementTakesTheFirstFailure(t *testing.T) {
 	table, rng := newTestTable(8)
 	nodes := strangers(table, 5, 9, rng)
 	for _, n := range nodes {
-		table.responded(n, epoch)
+		table.responded(n, 0, epoch)
 	}
 	table.failed(nodes[3], epoch)
 	if live(table, nodes[3].ID) || !live(table, nodes[8].ID) {
@@ -95,10 +170,10 @@ func TestReplacementTakesTheFirstFailure(t *testing.T) {
 func TestReplyForgivesFailures(t *testing.T) {
 	table, rng := newTestTable(8)
 	n := strangers(table, 5, 1, rng)[0]
-	table.responded(n, epoch)
+	table.responded(n, 0, epoch)
 	for range 5 {
 		table.failed(n, epoch)
-		table.responded(n, epoch)
+		table.responded(n, 0, epoch)
 	}
 	if !live(table, n.ID) {
 		t.Error("a contact that answers every second query was removed")
@@ -117,9 +192,9 @@ func TestReplacementPrefersValidIDs(t *testing.T) {
 		}
 	}
 	plain := strangers(table, 8, 4, rng)
-	table.responded(plain[0], epoch)
-	table.responded(valid[0], epoch)
-	table.responded(plain[1], epoch)
+	table.responded(plain[0], 0, epoch)
+	table.responded(valid[0], 0, epoch)
+	table.responded(plain[1], 0, epoch)
 	table.failed(plain[0], epoch)
 	if !live(table, valid[0].ID) {
 		t.Error("the spare with a valid id was passed over")
@@ -147,7 +222,7 @@ func TestOneContactForEachNetwork(t *testing.T) {
 		{"private, same network", krpc.NodeInfo{ID: id(5), Addr: at("10.0.0.1:1")}, true},
 		{"private, same network", krpc.NodeInfo{ID: id(5), Addr: at("10.0.0.2:1")}, true},
 	} {
-		table.responded(tt.node, epoch)
+		table.responded(tt.node, 0, epoch)
 		if got := live(table, tt.node.ID); got != tt.want {
 			t.Errorf("%s: in the table %t, want %t", tt.name, got, tt.want)
 		}
@@ -158,8 +233,8 @@ func TestNodeThatChangesItsID(t *testing.T) {
 	table, rng := newTestTable(8)
 	before := strangers(table, 5, 1, rng)[0]
 	after := krpc.NodeInfo{ID: idInBucket(table.self, 3, rng), Addr: before.Addr}
-	table.responded(before, epoch)
-	table.responded(after, epoch)
+	table.responded(before, 0, epoch)
+	table.responded(after, 0, epoch)
 	if live(table, before.ID) || !live(table, after.ID) {
 		t.Error("the old id was not replaced by the new one")
 	}
@@ -168,14 +243,14 @@ func TestNodeThatChangesItsID(t *testing.T) {
 func TestIDOfALiveContactCannotBeTaken(t *testing.T) {
 	table, rng := newTestTable(8)
 	n := strangers(table, 5, 1, rng)[0]
-	table.responded(n, epoch)
+	table.responded(n, 0, epoch)
 	thief := krpc.NodeInfo{ID: n.ID, Addr: addrIn(99)}
-	table.responded(thief, epoch)
+	table.responded(thief, 0, epoch)
 	if c := &table.buckets[5].live[0]; !c.at(n.Addr) {
 		t.Error("another address took over the id of a live contact")
 	}
 	table.failed(n, epoch)
-	table.responded(thief, epoch)
+	table.responded(thief, 0, epoch)
 	if c := &table.buckets[5].live[0]; !c.at(thief.Addr) {
 		t.Error("a node that moved to another address is not let in")
 	}
@@ -188,7 +263,7 @@ func TestQueryAloneLetsNobodyIn(t *testing.T) {
 		t.Error("a stranger is welcome, but not in the table")
 	}
 	for _, n := range nodes[:8] {
-		table.responded(n, epoch)
+		table.responded(n, 0, epoch)
 	}
 	if table.queried(nodes[8], epoch) {
 		t.Error("welcome to a full bucket")
@@ -199,7 +274,7 @@ func TestQuestionableContactsArePinged(t *testing.T) {
 	table, rng := newTestTable(8)
 	nodes := strangers(table, 5, 3, rng)
 	for i, n := range nodes {
-		table.responded(n, epoch.Add(time.Duration(i)*time.Minute))
+		table.responded(n, 0, epoch.Add(time.Duration(i)*time.Minute))
 	}
 	due, next := table.pings(epoch.Add(questionableAge-time.Second), 9)
 	if len(due) != 0 || !next.Equal(epoch.Add(questionableAge)) {
@@ -222,7 +297,7 @@ func TestQuestionableContactsArePinged(t *testing.T) {
 func TestIdleBucketsAreRefreshed(t *testing.T) {
 	table, rng := newTestTable(1)
 	for i := range 3 {
-		table.responded(strangers(table, i, 1, rng)[0], epoch)
+		table.responded(strangers(table, i, 1, rng)[0], 0, epoch)
 	}
 	for i := range 3 {
 		table.lookedUp(idInBucket(table.self, i, rng), epoch, rng)
@@ -245,10 +320,10 @@ func TestOneCloseContactDoesNotDeepenTheTable(t *testing.T) {
 	table, rng := newTestTable(8)
 	for i := range 6 {
 		for _, n := range strangers(table, i, 8, rng) {
-			table.responded(n, epoch)
+			table.responded(n, 0, epoch)
 		}
 	}
-	table.responded(strangers(table, 159, 1, rng)[0], epoch)
+	table.responded(strangers(table, 159, 1, rng)[0], 0, epoch)
 	if got := table.depth(); got != 6 {
 		t.Errorf("depth %d, want 6", got)
 	}
@@ -258,10 +333,10 @@ func TestSparesAreDiverse(t *testing.T) {
 	table, rng := newTestTable(8)
 	nodes := strangers(table, 5, 16, rng)
 	for _, n := range nodes {
-		table.responded(n, epoch)
+		table.responded(n, 0, epoch)
 	}
 	for range 20 {
-		table.responded(krpc.NodeInfo{ID: idInBucket(table.self, 5, rng), Addr: addrIn(7777)}, epoch)
+		table.responded(krpc.NodeInfo{ID: idInBucket(table.self, 5, rng), Addr: addrIn(7777)}, 0, epoch)
 	}
 	from := 0
 	for _, c := range table.buckets[5].spares {
@@ -279,7 +354,7 @@ func TestClosestIsWhatSortingFinds(t *testing.T) {
 	var all []krpc.NodeInfo
 	for i := range 12 {
 		for _, n := range strangers(table, i, 20, rng) {
-			if table.responded(n, epoch) {
+			if table.responded(n, 0, epoch) {
 				all = append(all, n)
 			}
 		}
@@ -309,17 +384,17 @@ func TestViewDoesNotSeeLaterChanges(t *testing.T) {
 	table, rng := newTestTable(8)
 	nodes := strangers(table, 5, 20, rng)
 	for _, n := range nodes[:8] {
-		table.responded(n, epoch)
+		table.responded(n, 0, epoch)
 	}
 	v := table.view()
 	before := fmt.Sprint(v.infos(table.self, 8))
 	for _, n := range nodes[8:] {
-		table.responded(n, epoch)
+		table.responded(n, 0, epoch)
 	}
 	for _, n := range nodes[:8] {
 		table.failed(n, epoch)
 	}
-	for _, c := range v.buckets[5] {
+	for _, c := range v.buckets[5].contacts {
 		if !slices.Contains(nodes[:8], c.info()) {
 			t.Error("the view shows a contact that came later")
 		}
@@ -332,7 +407,7 @@ func TestViewDoesNotSeeLaterChanges(t *testing.T) {
 func TestRebaseKeepsContacts(t *testing.T) {
 	table, rng := newTestTable(8)
 	for i := range 10 {
-		table.responded(strangers(table, i, 1, rng)[0], epoch)
+		table.responded(strangers(table, i, 1, rng)[0], 0, epoch)
 	}
 	table.rebase(krpc.RandomID(rng), epoch)
 	if table.size() != 10 {
@@ -363,7 +438,7 @@ func TestTableInvariants(t *testing.T) {
 		}
 		switch rng.IntN(4) {
 		case 0, 1:
-			table.responded(n, now)
+			table.responded(n, 0, now)
 		case 2:
 			table.failed(n, now)
 		case 3:
@@ -389,7 +464,7 @@ func BenchmarkClosest(b *testing.B) {
 	table, rng := newTestTable(8)
 	for i := range 14 {
 		for _, n := range strangers(table, i, 150, rng) {
-			table.responded(n, epoch)
+			table.responded(n, 0, epoch)
 		}
 	}
 	v := table.view()

@@ -51,6 +51,12 @@ type Lookup struct {
 	// Tokens has the lookup go on until k nodes have given a token, or k have given
 	// none.
 	Tokens bool
+	// Later says that nobody waits for the lookup: it takes its time to send fewer queries,
+	// and those by krpc.Endpoint.QueryLater.
+	Later bool
+	// Wide says that somebody waits for a first value, be it peers or an item: until one
+	// is found, NodeConfig.AlphaFirst queries are under way.
+	Wide bool
 	// Visit, if set, is called for every reply, with a copy to keep.
 	Visit func(from krpc.NodeInfo, r *krpc.Message)
 	// Done is called once, after all calls to Visit. Neither may block.
@@ -63,7 +69,7 @@ type Lookup struct {
 type Contact struct {
 	krpc.NodeInfo
 	Token []byte // to store at the node with; nil if it gave none
-	Hops  int    // from us: 1 for a contact of our own table
+	Hops  int    // from us: 1 for a contact of our own
 	Rank  int    // nodes heard of that are closer to the target, and not known to be dead
 }
 
@@ -113,7 +119,11 @@ func (n *Node) lookup(cfg Lookup) *traversal {
 		cfg.Method = krpc.MethodFindNode
 		cfg.Fill = func(m *krpc.Message) { m.HasTarget, m.Target = true, cfg.Target }
 	}
-	t := &traversal{n: n, cfg: cfg, l: newLookup(cfg.Target, n.cfg.K, n.cfg.Alpha), started: n.now()}
+	alpha := n.cfg.Alpha
+	if cfg.Wide {
+		alpha = n.cfg.AlphaFirst
+	}
+	t := &traversal{n: n, cfg: cfg, l: newLookup(cfg.Target, n.cfg.K, alpha), started: n.now()}
 	n.lookups = append(n.lookups, t)
 	if n.closed {
 		t.finish(krpc.ErrClosed)
@@ -121,16 +131,30 @@ func (n *Node) lookup(cfg Lookup) *traversal {
 	}
 	n.table.lookedUp(cfg.Target, t.started, n.rng)
 	t.l.expecting, t.l.tokens = cfg.expect, cfg.Tokens
-	start := n.publish().infos(cfg.Target, MaxK)
-	if len(start) == 0 {
-		// All have failed: the network has, more likely. They are asked, and not blamed again.
-		start, t.blameless = n.table.closestOfAll(cfg.Target, MaxK), true
-	}
-	for _, c := range start {
-		t.l.add(c, 1)
-	}
+	t.l.frugal = cfg.Later
+	t.begin()
 	t.step()
 	return t
+}
+
+// begin takes in the contacts to start from.
+//
+// Upkeep starts from the table alone. It is to find out what the contacts in a bucket are
+// worth, to stay in theirs, and to meet who is new on the way. A lookup that starts next to
+// its target, from contacts that are in no bucket, does nothing of that.
+func (t *traversal) begin() {
+	n, target := t.n, t.cfg.Target
+	start := n.publish().contacts(target, MaxK)
+	if len(start) == 0 {
+		// All have failed: the network has, more likely. They are asked, and not blamed again.
+		start, t.blameless = n.table.closestOfAll(target, MaxK), true
+	}
+	if t.cfg.Kind != LookupUpkeep {
+		for _, r := range n.table.memory.closest(target, MaxK, n.table.at(t.started)) {
+			start = append(start, contactRTT{r.info(), r.rtt})
+		}
+	}
+	t.l.start(start)
 }
 
 // step makes the moves that are to be made now.
@@ -155,14 +179,16 @@ func (t *traversal) ask(to krpc.NodeInfo, before int) {
 		to:     to,
 		method: t.cfg.Method,
 		again:  before > 0 || t.blameless,
+		later:  t.cfg.Later,
 		fill: func(m *krpc.Message) {
 			m.Want = want
 			t.cfg.Fill(m)
 		},
 		onStall: func() {
-			if before == maxTries-1 {
+			if before == maxTries-1 || t.cfg.Later {
 				// The last copy is given twice the time: of a node slower than nine in
-				// ten, and closer than most, only this lookup may ever hear.
+				// ten, and closer than most, only this lookup may ever hear. Where nobody
+				// waits, all copies are: most of those sent again were not lost.
 				t.n.after(t.n.endpoint.StallTime(), func() { t.stalled(to) })
 				return
 			}
@@ -223,29 +249,45 @@ func (t *traversal) replied(from krpc.NodeInfo, r *krpc.Message) {
 		return
 	}
 	t.replies++
+	if t.cfg.Wide && t.holdsValue(r) {
+		t.l.alpha = t.n.cfg.Alpha
+		t.l.sated = r.V == nil // of an item, another node may have a newer version
+	}
 	if t.cfg.Visit != nil {
 		r := r.Clone()
 		t.n.later(func() { t.cfg.Visit(from, r) })
 	}
-	t.addNodes(r, depth+1)
+	if named := t.addNodes(r, depth+1); t.cfg.Wide {
+		t.l.says(from, named)
+	}
 }
 
-// addNodes takes in the nodes of a reply, depth hops away.
-func (t *traversal) addNodes(r *krpc.Message, depth int) {
-	taken := 0
+// holdsValue tells whether r has an item or a peer.
+func (t *traversal) holdsValue(r *krpc.Message) bool {
+	for peer := range r.EachPeer {
+		if t.n.Usable(peer) {
+			return true
+		}
+	}
+	return r.V != nil
+}
+
+// addNodes takes in the nodes of a reply, depth hops away, and returns them.
+func (t *traversal) addNodes(r *krpc.Message, depth int) (named []krpc.ID) {
 	for node := range r.EachNode {
 		if node.Addr.Addr().Is6() != t.n.v6 {
 			t.n.suggest(node)
 			continue
 		}
-		if taken == maxFromReply {
+		if len(named) == maxFromReply {
 			break
 		}
 		if node.ID != t.n.table.self && t.n.Usable(node.Addr) {
-			taken++
+			named = append(named, node.ID)
 			t.l.add(node, depth)
 		}
 	}
+	return named
 }
 
 // finish ends the lookup; late replies are the table's business alone.

@@ -52,7 +52,7 @@ func (n *Node) startUpkeep() {
 // refreshOne looks up a random id in one of the idle buckets.
 func (n *Node) refreshOne() {
 	if idle := n.table.idle(n.now(), n.rng); len(idle) > 0 && !n.joining {
-		n.lookup(Lookup{Target: idle[n.rng.IntN(len(idle))]})
+		n.lookup(Lookup{Target: idle[n.rng.IntN(len(idle))], Later: true})
 	}
 }
 
@@ -63,7 +63,7 @@ func (n *Node) pingQuestionable() {
 	due, next := n.table.pings(now, pingBatch)
 	for _, c := range due {
 		n.table.pinged(c.ID, now)
-		n.ask(&query{to: c, method: krpc.MethodPing})
+		n.ask(&query{to: c, method: krpc.MethodPing, later: true})
 	}
 	// Contacts on probation may come in before next.
 	n.pingTimer.Reset(max(min(next.Sub(now), n.jitter(verifyDelay)), n.jitter(pingPause)))
@@ -116,7 +116,7 @@ func (n *Node) wanted() krpc.Want {
 func (n *Node) short() bool {
 	size := 0
 	for _, b := range n.view.Load().buckets {
-		size += len(b)
+		size += len(b.contacts)
 	}
 	return size < shortTable
 }

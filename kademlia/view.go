@@ -1,96 +1,81 @@
 package kademlia
 
-import (
-	"encoding/binary"
-
-	"github.com/kadnode/kadnode/krpc"
-)
+import "github.com/kadnode/kadnode/krpc"
 
 // view is what queries are answered from: the table at one moment, immutable and
 // shared by all goroutines.
 type view struct {
 	self    krpc.ID
-	buckets [][]contact
-	room    []bool // of each bucket: a new contact may enter
+	buckets []viewBucket
+}
+
+// viewBucket is one bucket of it.
+type viewBucket struct {
+	contacts []contact
+	keys     []uint64 // see sortedKeys
+	room     bool     // a new contact may enter
 }
 
 func (t *table) view() *view {
-	v := &view{self: t.self, buckets: make([][]contact, len(t.buckets)), room: make([]bool, len(t.buckets))}
+	v := &view{self: t.self, buckets: make([]viewBucket, len(t.buckets))}
 	for i := range t.buckets {
-		v.buckets[i] = t.buckets[i].live
-		v.room[i] = len(t.buckets[i].live) < t.capacity(i)
+		b := &t.buckets[i]
+		if len(b.keys) < len(b.live) {
+			b.keys = sortedKeys(b.keys, b.live)
+		}
+		v.buckets[i] = viewBucket{contacts: b.live, keys: b.keys, room: len(b.live) < t.capacity(i)}
 	}
 	t.dirty = false
 	return v
 }
 
-// near is a contact with the first 64 bits of its distance.
-type near struct {
-	dist uint64
-	c    *contact
-}
+// contact returns the contact with this key.
+func (b *viewBucket) contact(key uint64) *contact { return &b.contacts[key&indexMask] }
 
-// selection collects the closest contacts to a target, closest first.
-type selection struct {
-	target krpc.ID
-	prefix uint64
-	n, max int
-	best   [MaxK]near
-}
-
-func (s *selection) add(list []contact) {
-	for i := range list {
-		c := &list[i]
-		d := binary.BigEndian.Uint64(c.id[:8]) ^ s.prefix
-		if s.n == s.max && d > s.best[s.n-1].dist || !c.answers() {
-			continue
+// has tells whether one of the contacts of this bucket, the i-th, has this id.
+func (b *viewBucket) has(id *krpc.ID, i int) bool {
+	key := keyOf(id)
+	for _, k := range b.keys[rank(b.keys, i, key):] {
+		if groupOf(k, key) != 0 {
+			break
 		}
-		j := s.n
-		if s.n < s.max {
-			s.n++
-		} else if j--; !s.closer(d, c, s.best[j]) {
-			continue
+		if b.contact(k).id == *id {
+			return true
 		}
-		for ; j > 0 && s.closer(d, c, s.best[j-1]); j-- {
-			s.best[j] = s.best[j-1]
-		}
-		s.best[j] = near{d, c}
 	}
+	return false
 }
 
-func (s *selection) closer(d uint64, c *contact, than near) bool {
-	if d != than.dist {
-		return d < than.dist
-	}
-	return krpc.CompareDistance(c.id, than.c.id, s.target) < 0
-}
-
-// closest fills s with the up to n contacts closest to target that answer.
+// closest fills s, which is empty, with the up to n contacts closest to target that
+// answer.
 //
-// In the order of distance come the bucket that target would be in, all deeper
-// ones, and then the shallower ones from the deepest up.
+// Whom does the first bit that a bucket has for itself bring closer to target? Those in
+// it, if target has the same there, and then they come before all deeper ones; else the
+// deeper ones, and it comes after them.
 func (v *view) closest(s *selection, target krpc.ID, n int) {
-	*s = selection{target: target, prefix: binary.BigEndian.Uint64(target[:8]), max: min(n, MaxK)}
-	cpl := v.self.CommonPrefixLen(target)
-	if cpl < len(v.buckets) {
-		s.add(v.buckets[cpl])
-		if s.n < s.max {
-			for _, b := range v.buckets[cpl+1:] {
-				s.add(b)
-			}
+	s.target, s.max = target, min(n, MaxK)
+	first := v.self.CommonPrefixLen(target)
+	for i := first; i < len(v.buckets) && s.n < s.max; i++ {
+		if differ(&v.self, &target, i) {
+			s.add(&v.buckets[i], i)
 		}
 	}
-	for i := min(cpl, len(v.buckets)) - 1; i >= 0 && s.n < s.max; i-- {
-		s.add(v.buckets[i])
+	for i := len(v.buckets) - 1; i >= 0 && s.n < s.max; i-- {
+		if !differ(&v.self, &target, i) {
+			s.add(&v.buckets[i], i)
+		}
 	}
 }
+
+// differ tells whether a and b have other bits at i.
+func differ(a, b *krpc.ID, i int) bool { return (a[i/8]^b[i/8])<<(i%8)&0x80 != 0 }
 
 // appendClosest appends the compact infos of the closest contacts to dst.
 func (v *view) appendClosest(dst []byte, target krpc.ID, n int) []byte {
 	var s selection
 	v.closest(&s, target, n)
 	for _, b := range s.best[:s.n] {
-		dst = krpc.AppendNode(dst, b.c.info())
+		dst = b.c.appendCompact(dst)
 	}
 	return dst
 }
@@ -106,12 +91,21 @@ func (v *view) infos(target krpc.ID, n int) []krpc.NodeInfo {
 	return out
 }
 
+// contacts returns the same with their round-trip times. The caller holds the lock of the
+// table.
+func (v *view) contacts(target krpc.ID, n int) []contactRTT {
+	var s selection
+	v.closest(&s, target, n)
+	out := make([]contactRTT, s.n, 2*MaxK)
+	for i, b := range s.best[:s.n] {
+		out[i] = contactRTT{b.c.info(), b.c.rtt}
+	}
+	return out
+}
+
 // interest tells whether a query from id can matter to the table: id is in it,
 // or there is room for it.
 func (v *view) interest(id krpc.ID) bool {
 	i := v.self.CommonPrefixLen(id)
-	if i >= len(v.buckets) || v.room[i] {
-		return true
-	}
-	return indexID(v.buckets[i], id) >= 0
+	return i >= len(v.buckets) || v.buckets[i].room || v.buckets[i].has(&id, i)
 }

@@ -9,7 +9,7 @@ type lookupMetrics struct {
 
 func newLookupMetrics(d *descs) lookupMetrics {
 	return lookupMetrics{
-		hops:     d.add("lookup_hops", "Hops to the closest node that a lookup found: 1 for a contact of the own table.", "kind"),
+		hops:     d.add("lookup_hops", "Hops to the closest node that a lookup found: 1 for a contact of the own table or memory.", "kind"),
 		seconds:  d.add("lookup_seconds", "Duration of lookups.", "kind"),
 		messages: d.add("lookup_messages", "Queries sent by a lookup.", "kind"),
 		active:   d.add("lookups_active", "Lookups under way."),

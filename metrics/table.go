@@ -8,7 +8,7 @@ import (
 
 // tableMetrics are about the routing tables, by address family.
 type tableMetrics struct {
-	bucket, nodes, limit, spares, verifying, maxVerifying *prometheus.Desc
+	bucket, nodes, limit, spares, verifying, maxVerifying, remembered, maxRemembered *prometheus.Desc
 }
 
 func newTableMetrics(d *descs) tableMetrics {
@@ -19,6 +19,9 @@ func newTableMetrics(d *descs) tableMetrics {
 		spares:       d.add("table_spare_nodes", "Contacts in the replacement caches of the buckets.", "family"),
 		verifying:    d.add("table_verifying", "Strangers that wait for a ping.", "family"),
 		maxVerifying: d.add("table_verifying_limit", "Most strangers that may wait for a ping.", "family"),
+
+		remembered:    d.add("remembered_contacts", "Contacts that have answered and that lookups may start from, beside those in the routing table.", "family"),
+		maxRemembered: d.add("remembered_contacts_limit", "Most such contacts; when a set is full, the one that answered longest ago goes.", "family"),
 	}
 }
 
@@ -40,5 +43,7 @@ func (m *tableMetrics) collect(e emitter, t *total) {
 		e.count(m.spares, spares, family)
 		e.count(m.verifying, f.verifying, family)
 		e.count(m.maxVerifying, f.maxVerifying, family)
+		e.count(m.remembered, f.remembered, family)
+		e.count(m.maxRemembered, f.maxRemembered, family)
 	})
 }

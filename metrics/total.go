@@ -26,6 +26,7 @@ type familyTotal struct {
 	buckets                 []kademlia.BucketStats // by index
 	verifying, maxVerifying int
 	remembered              int // contacts beside those in the buckets
+	maxRemembered           int
 	stall                   time.Duration // the longest of all
 	socket                  udp.Stats
 }
@@ -96,6 +97,8 @@ func (f *familyTotal) add(s *kademlia.Stats) {
 	f.sizeLookups += s.SizeLookups
 	f.verifying += s.Verifying
 	f.maxVerifying += s.MaxVerifying
+	f.remembered += s.Remembered
+	f.maxRemembered += s.MaxRemembered
 	f.stall = max(f.stall, s.Endpoint.StallTime)
 	for i, b := range s.Buckets {
 		if i == len(f.buckets) {

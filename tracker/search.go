@@ -54,6 +54,7 @@ func (s *search) lookup(i int) kademlia.Lookup {
 			m.HasInfoHash, m.InfoHash, m.Scrape = true, s.ih, s.kind == kademlia.LookupScrape
 		},
 		Tokens: s.kind == kademlia.LookupAnnounce,
+		Wide:   s.kind == kademlia.LookupGetPeers,
 		Visit:  func(_ krpc.NodeInfo, r *krpc.Message) { s.addPeers(s.t.nodes[i], r) },
 	}
 }

@@ -37,7 +37,9 @@ type nodeOptions struct {
 	listen       []string
 	bootstrap    []string
 	allowPrivate bool
-	k, alpha     int
+	k            int
+	alpha        int
+	alphaFirst   int
 	logLevel     string
 	logFormat    string
 }
@@ -55,9 +57,10 @@ func (o *nodeOptions) addFlags(fs *pflag.FlagSet) {
 }
 
 func (o *nodeOptions) addKademliaFlags(fs *pflag.FlagSet) {
-	o.k, o.alpha = kademlia.DefaultK, kademlia.DefaultAlpha
+	o.k, o.alpha, o.alphaFirst = kademlia.DefaultK, kademlia.DefaultAlpha, kademlia.DefaultAlphaFirst
 	fs.Var(&intValue{&o.k, 1, kademlia.MaxK}, "k", "size of a bucket and of a lookup's result")
 	fs.Var(&intValue{&o.alpha, 1, maxAlpha}, "alpha", "parallel queries of a lookup")
+	fs.Var(&intValue{&o.alphaFirst, 1, maxAlpha}, "alpha-first", "the same until a first peer or item is found; alpha at least")
 }
 
 func (o *nodeOptions) addLogFlags(fs *pflag.FlagSet) {
@@ -75,6 +78,7 @@ type runOptions struct {
 	readOnly  bool
 	rateLimit float64
 	sendRate  float64
+	remotes   float64
 	blocklist []string
 	readers   int
 }
@@ -82,7 +86,7 @@ type runOptions struct {
 func (o *runOptions) addFlags(fs *pflag.FlagSet) {
 	o.listen = []string{":6881"}
 	o.http, o.logLevel, o.logFormat = defaultHTTP, "info", "text"
-	o.rateLimit, o.sendRate = krpc.DefaultSourceRate, krpc.DefaultSendRate
+	o.rateLimit, o.sendRate, o.remotes = krpc.DefaultSourceRate, krpc.DefaultSendRate, krpc.DefaultSendRemotes
 	o.readers, o.capacity = 1, capacity{peersBytes: 256 << 20, peersHashes: 200_000, itemsBytes: 64 << 20}
 	o.nodeOptions.addFlags(fs)
 	fs.StringVar(&o.config, "config", "", "TOML `file` with flags' names as keys")
@@ -91,6 +95,7 @@ func (o *runOptions) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.readOnly, "read-only", false, "ask, but do not answer (BEP 43)")
 	fs.Var(&rateValue{&o.rateLimit}, "rate-limit", "queries a second answered for one address; 0: any number")
 	fs.Var(&rateValue{&o.sendRate}, "send-rate", "own queries a second; 0: any number")
+	fs.Var(&rateValue{&o.remotes}, "send-remotes", "new addresses a second that these go to, where nobody waits for them; 0: any number")
 	fs.Var(&listValue{items: &o.blocklist, kind: "files", check: checkFile}, "blocklist",
 		"`files` with addresses to have nothing to do with: one address, prefix or range a line, or P2P or ipfilter.dat; or none")
 	fs.Var(&intValue{&o.readers, 1, 256}, "readers", "sockets, and so cores, for each address")
@@ -106,6 +111,7 @@ func (o *nodeOptions) dhtConfig() kademlia.Config {
 		Bootstrap:  orNone(o.bootstrap),
 		K:          o.k,
 		Alpha:      o.alpha,
+		AlphaFirst: o.alphaFirst,
 		AllowLocal: o.allowPrivate,
 		Version:    protocolVersion,
 	}
@@ -114,7 +120,7 @@ func (o *nodeOptions) dhtConfig() kademlia.Config {
 func (o *runOptions) dhtConfig() kademlia.Config {
 	cfg := o.nodeOptions.dhtConfig()
 	cfg.ReadOnly, cfg.Readers = o.readOnly, o.readers
-	cfg.RateLimit, cfg.SendRate = orUnlimited(o.rateLimit), orUnlimited(o.sendRate)
+	cfg.RateLimit, cfg.SendRate, cfg.SendRemotes = orUnlimited(o.rateLimit), orUnlimited(o.sendRate), orUnlimited(o.remotes)
 	if o.dataDir != "" {
 		cfg.StateFile = filepath.Join(o.dataDir, stateFile)
 	}

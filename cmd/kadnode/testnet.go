@@ -138,6 +138,7 @@ func (t *testnet) config(i int) kademlia.Config {
 		Listen:     []netip.AddrPort{netip.AddrPortFrom(t.ip, uint16(port))},
 		K:          t.o.k,
 		Alpha:      t.o.alpha,
+		AlphaFirst: t.o.alphaFirst,
 		AllowLocal: true,
 		RateLimit:  -1, // all queries come from one address
 		SendRate:   -1,

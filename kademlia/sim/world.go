@@ -22,7 +22,9 @@ type Config struct {
 	Seed  uint64
 	K     int // 0: kademlia.DefaultK
 	Alpha int // 0: kademlia.DefaultAlpha
-	IPv6  bool
+	// AlphaFirst and Memory are as in kademlia.NodeConfig.
+	AlphaFirst, Memory int
+	IPv6               bool
 	// Link is the network between the nodes while they join. Zero: round-trip
 	// times as on the Internet, nothing lost.
 	Link simnet.Link
@@ -117,6 +119,9 @@ func (w *World) start(h *Host) {
 		Rand:      rand.New(rand.NewPCG(w.cfg.Seed, uint64(w.grown)+1)),
 		K:         w.cfg.K,
 		Alpha:     w.cfg.Alpha,
+
+		AlphaFirst: w.cfg.AlphaFirst,
+		Memory:     w.cfg.Memory,
 	}
 	if len(w.Hosts) > 0 {
 		cfg.Bootstrap = w.bootstrap

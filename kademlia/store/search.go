@@ -63,6 +63,7 @@ func (s *search) lookup(i int) kademlia.Lookup {
 			}
 		},
 		Tokens: s.kind != kademlia.LookupGet,
+		Wide:   s.kind == kademlia.LookupGet,
 		Visit:  func(from krpc.NodeInfo, r *krpc.Message) { s.visit(i, from, r) },
 	}
 }

@@ -16,8 +16,10 @@ type Network struct {
 	clock   *Clock
 	rng     *rand.Rand
 	link    Link
-	hosts   map[netip.AddrPort]*Host // by the address that others send to
-	groupOf func(netip.AddrPort) int // nil: whole
+	hosts   map[netip.AddrPort]*Host             // by the address that others send to
+	member  func(netip.AddrPort) krpc.PacketFunc // nil: no crowd
+	crowd   Host                                 // the member that is delivered to
+	groupOf func(netip.AddrPort) int             // nil: whole
 	pool    pool
 	out     outbox
 	trace   trace
@@ -108,6 +110,9 @@ func (n *Network) receiver(from, to netip.AddrPort) (*Host, fate) {
 		return nil, partitioned
 	}
 	h := n.hosts[to]
+	if h == nil {
+		h = n.memberAt(to)
+	}
 	switch {
 	case h == nil:
 		return nil, noHost

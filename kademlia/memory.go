@@ -1,0 +1,186 @@
+package kademlia
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+const (
+	// DefaultMemory is how many contacts a node remembers beside its table.
+	DefaultMemory = 32768
+	// memoryAge is how long a contact that was not heard of is worth a query: on the
+	// mainline DHT most nodes stay for longer.
+	memoryAge = time.Hour
+	// memoryWays is the least number of contacts of a full set.
+	memoryWays = 16
+)
+
+// remembered is a contact that answered lately, 44 bytes without pointers.
+type remembered struct {
+	id   krpc.ID
+	ip   [16]byte // IPv4 in its IPv4-mapped form
+	port uint16
+	rtt  millis
+	at   uint32 // the second of its last answer, as an instant
+}
+
+func (r *remembered) addr() netip.Addr { return netip.AddrFrom16(r.ip).Unmap() }
+
+func (r *remembered) info() krpc.NodeInfo {
+	return krpc.NodeInfo{ID: r.id, Addr: netip.AddrPortFrom(r.addr(), r.port)}
+}
+
+func (r *remembered) isAt(a netip.AddrPort) bool {
+	return r.port == a.Port() && r.ip == a.Addr().As16()
+}
+
+func (r *remembered) stale(now instant) bool {
+	return now-instant(r.at)*instant(time.Second) >= instant(memoryAge)
+}
+
+// memory keeps contacts that have answered lately and that the routing table has no
+// place for. A lookup hears of many more nodes than k-buckets hold, and the next one
+// starts the closer to its target the more of them are known. What is in the memory is
+// handed to nobody. The zero memory remembers nothing; it is not safe for concurrent
+// use.
+//
+// Sets hold the contacts whose ids begin with the same bits, so that those closest to a
+// target are in the set that the target would be in, then in the one beside that, and so
+// on. Their number doubles as the memory fills: it costs what it holds, some 60 bytes a
+// contact.
+type memory struct {
+	sets    [][]remembered // by the leading bits of the id; in each the last to answer is the last
+	maxSets int            // a power of two; 0: remember nothing
+	ways    int            // most contacts of a set
+	count   int
+}
+
+// newMemory returns a memory of up to max contacts, or a few less.
+func newMemory(max int) memory {
+	if max <= 0 {
+		return memory{}
+	}
+	m := memory{sets: make([][]remembered, 1), maxSets: 1}
+	for 2*m.maxSets*memoryWays <= max {
+		m.maxSets *= 2
+	}
+	m.ways = max / m.maxSets
+	return m
+}
+
+// limit returns the most contacts that there can be.
+func (m *memory) limit() int { return m.maxSets * m.ways }
+
+// index returns the index of the set for id.
+func (m *memory) index(id krpc.ID) int {
+	return int(uint64(binary.BigEndian.Uint32(id[:4])) << bits.TrailingZeros(uint(len(m.sets))) >> 32)
+}
+
+// add takes note that n has just answered, after rtt. Somebody else in its network, or
+// with its id, who has answered lately keeps the place.
+func (m *memory) add(n krpc.NodeInfo, rtt millis, now instant) {
+	if m.maxSets == 0 {
+		return
+	}
+	diverse, network := diverse(n.Addr.Addr()), subnetOf(n.Addr.Addr())
+	rival := func(r *remembered) bool {
+		return r.id == n.ID || diverse && network.Contains(r.addr())
+	}
+	m.deleteFrom(m.index(n.ID), func(r *remembered) bool {
+		return r.isAt(n.Addr) || rival(r) && r.stale(now)
+	})
+	set := m.sets[m.index(n.ID)]
+	for i := range set {
+		if rival(&set[i]) {
+			return
+		}
+	}
+	if len(set) == m.ways && m.grow(now) {
+		m.add(n, rtt, now)
+		return
+	}
+	if len(set) == m.ways {
+		copy(set, set[1:])
+		set, m.count = set[:m.ways-1], m.count-1
+	}
+	m.count++
+	m.sets[m.index(n.ID)] = append(set, remembered{
+		id: n.ID, ip: n.Addr.Addr().As16(), port: n.Addr.Port(), rtt: rtt, at: uint32(max(now, 0) / instant(time.Second)),
+	})
+}
+
+// grow makes room by half or more, unless there are as many sets as there may be or most
+// of the room is free: then the ids of one set have come close by themselves.
+func (m *memory) grow(now instant) bool {
+	crowded := func() bool { return 2*m.count >= len(m.sets)*m.ways }
+	if len(m.sets) == m.maxSets || !crowded() {
+		return false
+	}
+	m.removeIf(func(r *remembered) bool { return r.stale(now) })
+	if !crowded() {
+		return true
+	}
+	old := m.sets
+	m.sets = make([][]remembered, 2*len(old))
+	for _, set := range old {
+		for _, r := range set {
+			i := m.index(r.id)
+			m.sets[i] = append(m.sets[i], r)
+		}
+	}
+	return true
+}
+
+// remove forgets the contact n.
+func (m *memory) remove(n krpc.NodeInfo) {
+	if m.count > 0 {
+		m.deleteFrom(m.index(n.ID), func(r *remembered) bool { return r.id == n.ID && r.isAt(n.Addr) })
+	}
+}
+
+// removeIf forgets the contacts that f picks.
+func (m *memory) removeIf(f func(*remembered) bool) {
+	for i := range m.sets {
+		m.deleteFrom(i, f)
+	}
+}
+
+// deleteFrom forgets the contacts of a set that f picks.
+func (m *memory) deleteFrom(i int, f func(*remembered) bool) {
+	set := m.sets[i]
+	kept := set[:0]
+	for j := range set {
+		if !f(&set[j]) {
+			kept = append(kept, set[j])
+		}
+	}
+	m.sets[i] = kept
+	m.count -= len(set) - len(kept)
+}
+
+// closest returns the up to n contacts closest to target, closest first.
+func (m *memory) closest(target krpc.ID, n int, now instant) []remembered {
+	if m.count == 0 {
+		return nil
+	}
+	out := make([]remembered, 0, n+m.ways)
+	first := m.index(target)
+	for i := range m.sets {
+		begun := len(out)
+		for _, r := range m.sets[first^i] {
+			if !r.stale(now) {
+				out = append(out, r)
+			}
+		}
+		slices.SortFunc(out[begun:], func(a, b remembered) int { return krpc.CompareDistance(a.id, b.id, target) })
+		if len(out) >= n {
+			return out[:n]
+		}
+	}
+	return out
+}
