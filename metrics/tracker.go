@@ -14,7 +14,7 @@ type trackerMetrics struct {
 	refused, replaced, evicted, expire *prometheus.Desc
 	withheld, rejected                 *prometheus.Desc
 	announces, tracked, maxTracked     *prometheus.Desc
-	announcing, lag                    *prometheus.Desc
+	announcing, lag, round             *prometheus.Desc
 	scrapes, filters, maxFilters       *prometheus.Desc
 	sampled, samples, renewals         *prometheus.Desc
 }
@@ -44,6 +44,7 @@ func newTrackerMetrics(d *descs) trackerMetrics {
 		samples:    d.add("samples_total", "Info-hashes handed out in samples."),
 		renewals:   d.add("sample_renewals_total", "Samples of the info-hashes drawn."),
 		lag:        d.add("tracked_lag_seconds", "How long the info-hash that is due longest has waited to be announced."),
+		round:      d.add("tracked_round_seconds", "How long it took to come round to the info-hash that was announced last: an interval, unless announces are late."),
 	}
 }
 
@@ -82,6 +83,7 @@ func (m *trackerMetrics) collect(e emitter, trackers []*tracker.Tracker) {
 	e.counter(m.renewals, t.SampleRenewals)
 	e.count(m.announcing, t.Announcing)
 	e.gauge(m.lag, t.AnnounceLag.Seconds())
+	e.gauge(m.round, t.AnnounceRound.Seconds())
 	e.count(m.tracked, t.Tracked)
 	e.count(m.maxTracked, t.MaxTracked)
 }
@@ -108,6 +110,7 @@ func addTracker(t *tracker.Stats, s tracker.Stats) {
 	t.MaxTracked += s.MaxTracked
 	t.Announcing += s.Announcing
 	t.AnnounceLag = max(t.AnnounceLag, s.AnnounceLag)
+	t.AnnounceRound = max(t.AnnounceRound, s.AnnounceRound)
 	t.Announces += s.Announces
 	t.AnnouncesFailed += s.AnnouncesFailed
 	t.TokensWithheld += s.TokensWithheld

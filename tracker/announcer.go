@@ -66,6 +66,11 @@ func (t *Tracker) announceTracked(turn *schedule.Turn[AnnounceOptions]) (stop fu
 	a := t.newAnnounce(turn.Key, turn.Job, func(res AnnounceResult) { turn.End(res.Stored > 0) })
 	// Stores are not waited for: one of eight datagrams lost would hold up the next
 	// lookup for the hard timeout.
-	a.start(a.lookup, func() { turn.Free(); a.settle() })
+	lookup := func(i int) kademlia.Lookup {
+		l := a.lookup(i)
+		l.Later = true
+		return l
+	}
+	a.start(lookup, func() { turn.Free(); a.settle() })
 	return a.Stop
 }

@@ -134,6 +134,9 @@ type Stats struct {
 	// AnnounceLag is for how long the tracked info-hash that is due longest has
 	// waited for its turn.
 	AnnounceLag time.Duration
+	// AnnounceRound is how long it took to come round to the one that was announced last:
+	// about an interval, unless announces are late.
+	AnnounceRound time.Duration
 
 	Announces       uint64 // that ended, of info-hashes tracked or not
 	AnnouncesFailed uint64 // of these: stored by no node
@@ -161,6 +164,7 @@ func (t *Tracker) Stats() Stats {
 	}
 	s.Announces = t.counters.announces.Load() // at last: never less than failed
 	a := t.announcer.Stats()
-	s.Tracked, s.MaxTracked, s.Announcing, s.AnnounceLag = a.Jobs, a.Max, a.Running, a.Lag
+	s.Tracked, s.MaxTracked, s.Announcing = a.Jobs, a.Max, a.Running
+	s.AnnounceLag, s.AnnounceRound = a.Lag, a.Round
 	return s
 }

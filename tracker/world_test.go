@@ -23,6 +23,7 @@ type world struct {
 	rng     *rand.Rand
 	members []*member
 	addr    func(int) netip.AddrPort
+	change  func(*kademlia.NodeConfig) // of new members; may be nil
 }
 
 type member struct {
@@ -88,6 +89,9 @@ func (w *world) newMember(cfg Config, bootstrap ...netip.AddrPort) *member {
 		nc.Bootstrap = func(done func([]netip.AddrPort, error)) {
 			w.clock.AfterFunc(0, func() { done(bootstrap, nil) })
 		}
+	}
+	if w.change != nil {
+		w.change(&nc)
 	}
 	var err error
 	if m.node, err = kademlia.NewNode(nc); err != nil {

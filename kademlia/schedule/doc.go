@@ -1,10 +1,11 @@
 // Package schedule runs jobs again and again: what a node announces or puts must be
 // announced or put anew before others forget it.
 //
-// Each job has a slot of its own within the interval, and the slots are spread evenly,
-// so that the load is the same at any time even if all jobs were added at once: then
-// they are a convoy the first time only, spread by nothing but the bound on the runs
-// at a time. A run that fails is repeated sooner.
+// Each job has a slot of its own within the interval, which follows from its key: an
+// interval is one sweep of the keyspace, and so is what was added at once, or has become
+// late. Who is asked about one key is near to the next, and need not be looked for again.
+// Keys are hashes, so that the load is the same at any time. A run that fails is repeated
+// sooner.
 //
 // Like the nodes it is passive: it owns no goroutine, and clock and randomness are
 // given to it.

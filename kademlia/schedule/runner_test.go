@@ -33,7 +33,8 @@ type runner struct {
 	notReady bool
 	onRun    func(*Turn[string]) // may be nil
 
-	begun, ended, stopped []string // jobs
+	begun, ended, stopped []string  // jobs
+	ran                   []krpc.ID // the keys of those begun
 	at                    []time.Time
 }
 
@@ -71,6 +72,7 @@ func newStarted(t testing.TB, change func(*Config[string])) *runner {
 
 func (r *runner) run(turn *Turn[string]) (stop func()) {
 	r.begun = append(r.begun, turn.Job)
+	r.ran = append(r.ran, turn.Key)
 	r.at = append(r.at, r.clock.Now())
 	if r.onRun != nil {
 		r.onRun(turn)

@@ -69,12 +69,11 @@ func (t *Turn[J]) free() {
 	}
 }
 
-// End ends the turn. The job is run again at its slot in the next interval; sooner if
+// End ends the turn. The job is run again when the sweep comes round to it; sooner if
 // the run is not ok.
 func (t *Turn[J]) End(ok bool) {
 	t.end(func(now time.Time) {
-		t.e.due.At = now.Add(t.p.wait(t.e, ok, now))
-		t.p.queue.Push(&t.e.due)
+		t.p.await(t.e, now.Add(t.p.wait(t.e, ok, now)))
 	})
 }
 
