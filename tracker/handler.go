@@ -30,39 +30,37 @@ var (
 func (t *Tracker) serveGetPeers(n *kademlia.Node, rq *krpc.Request) error {
 	q := &rq.Query
 	n.AddNodes(rq, q.InfoHash)
-	if t.accepts(n, rq) {
-		rq.Reply.Token = n.AppendToken(rq.Scratch(kademlia.TokenLen), rq.From.Addr(), q.InfoHash)
-	} else {
-		t.counters.tokensWithheld.Add(1)
-	}
+	// It leaves room for the peers, so that it is there before it is known to be due.
+	rq.Reply.Token = n.AppendToken(rq.Scratch(kademlia.TokenLen), rq.From.Addr(), q.InfoHash)
 	if q.Scrape {
 		t.addFilters(n, rq)
 	}
-	t.addValues(n, rq)
+	if !t.addValues(n, rq) {
+		rq.Reply.Token = nil
+		t.counters.tokensWithheld.Add(1)
+	}
 	return nil
 }
 
-// accepts tells whether the asker may announce. Not so a full store, and a
-// martian: others could not reach him. Without a token his announce fails too.
-func (t *Tracker) accepts(n *kademlia.Node, rq *krpc.Request) bool {
-	return n.Usable(rq.From) && !t.swarms.Full(rq.Query.InfoHash, rq.From.Addr(), rq.Now)
-}
-
-// addValues fills the reply with peers. It has to come last.
-func (t *Tracker) addValues(n *kademlia.Node, rq *krpc.Request) {
+// addValues fills the reply with peers. It returns whether the asker may announce. Not so
+// if the store is full, and if he is a martian: others could not reach him. Without a
+// token his announce fails too.
+func (t *Tracker) addValues(n *kademlia.Node, rq *krpc.Request) (mayAnnounce bool) {
 	o := SampleOptions{V6: n.Is6(), NoSeed: rq.Query.NoSeed}
 	size := value4Len
 	if o.V6 {
 		size = value6Len
 	}
-	o.Max = (rq.Room() - valuesLen) / size
-	if o.Max <= 0 {
-		return
+	o.Max = max(0, (rq.Room()-valuesLen)/size)
+	var asker netip.Addr
+	if n.Usable(rq.From) {
+		asker = rq.From.Addr()
 	}
-	values := t.swarms.Sample(rq.Scratch(o.Max*size), rq.Query.InfoHash, o, rq.Now)
+	values, full := t.swarms.SampleAndFull(rq.Scratch(o.Max*size), rq.Query.InfoHash, o, asker, rq.Now)
 	if len(values) > 0 {
 		rq.Reply.Values = values
 	}
+	return asker.IsValid() && !full
 }
 
 // serveAnnouncePeer answers announce_peer: it stores the asker as a peer. The

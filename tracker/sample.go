@@ -23,7 +23,11 @@ func (s *Swarms) Sample(dst []byte, ih krpc.ID, o SampleOptions, now time.Time) 
 	t, sh := s.tick(now), s.shard(&ih)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	sw := sh.find(&ih, t)
+	return sh.sample(dst, sh.find(&ih, t), o, t)
+}
+
+// sample appends peers of sw, which is nil if there is no such swarm.
+func (sh *shard) sample(dst []byte, sw *swarm, o SampleOptions, t uint32) []byte {
 	if sw == nil {
 		return dst
 	}
@@ -31,7 +35,7 @@ func (s *Swarms) Sample(dst []byte, ih krpc.ID, o SampleOptions, now time.Time) 
 	if o.V6 {
 		a = &sw.peers[v6]
 	}
-	stale := a.stale(t, s.limits.life)
+	stale := a.stale(t, sh.limits.life)
 	n := a.len() - stale
 	if o.NoSeed {
 		n -= int(a.seeds) - a.seedsAmong(stale)

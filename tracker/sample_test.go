@@ -3,6 +3,7 @@ package tracker
 import (
 	"bytes"
 	"math"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -132,5 +133,26 @@ func TestRefreshAndSampleAllocateNothing(t *testing.T) {
 		if allocs := testing.AllocsPerRun(100, func() { n++; f() }); allocs != 0 {
 			t.Errorf("%s: %v allocations", name, allocs)
 		}
+	}
+}
+
+// What a get_peers asks in one is what Sample and Full say.
+func TestSampleAndFull(t *testing.T) {
+	s := newSwarms(SwarmsConfig{MaxHashes: 1, MaxPeersPerSubnet: 1})
+	mustAnnounce(t, s, hashOf(1), publicPeer(1), false, start)
+	neighbour := publicPeer(1).Addr().Next()
+	for _, c := range []struct {
+		hash  int
+		asker netip.Addr
+	}{{1, publicPeer(1).Addr()}, {1, publicPeer(2).Addr()}, {1, neighbour}, {2, publicPeer(2).Addr()}, {1, netip.Addr{}}, {2, netip.Addr{}}} {
+		wantFull := c.asker.IsValid() && s.Full(hashOf(c.hash), c.asker, start)
+		o := SampleOptions{Max: 8}
+		peers, full := s.SampleAndFull(nil, hashOf(c.hash), o, c.asker, start)
+		if want := s.Sample(nil, hashOf(c.hash), o, start); string(peers) != string(want) || full != wantFull {
+			t.Errorf("hash %d, asker %v: %q and %v, want %q and %v", c.hash, c.asker, peers, full, want, wantFull)
+		}
+	}
+	if !s.Full(hashOf(2), neighbour, start) || !s.Full(hashOf(1), neighbour, start) {
+		t.Error("the scenario wants a store that is full for some")
 	}
 }

@@ -70,9 +70,11 @@ func (sh *shard) announce(ih *krpc.ID, p *peerKey, seed bool, t uint32) error {
 	return nil
 }
 
-func (sh *shard) full(ih *krpc.ID, p *peerKey, t uint32) bool {
+// full tells whether an announce of p to sw, or to a new swarm if that is nil, would be
+// refused.
+func (sh *shard) full(sw *swarm, p *peerKey, t uint32) bool {
 	var err error
-	if sw := sh.find(ih, t); sw == nil {
+	if sw == nil {
 		err = sh.makeRoomForHash(p, t)
 	} else {
 		a := &sw.peers[p.family]

@@ -185,7 +185,24 @@ func (s *Swarms) Full(ih krpc.ID, addr netip.Addr, now time.Time) bool {
 	p, t, sh := makePeerKey(netip.AddrPortFrom(addr, 0)), s.tick(now), s.shard(&ih)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.full(&ih, &p, t)
+	return sh.full(sh.find(&ih, t), &p, t)
+}
+
+// SampleAndFull is Sample and, unless addr is the zero Addr, Full in one, which is what a
+// get_peers asks.
+func (s *Swarms) SampleAndFull(dst []byte, ih krpc.ID, o SampleOptions, addr netip.Addr, now time.Time) (peers []byte, full bool) {
+	t, sh := s.tick(now), s.shard(&ih)
+	var p peerKey
+	if addr.IsValid() {
+		p = makePeerKey(netip.AddrPortFrom(addr, 0))
+	}
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sw := sh.find(&ih, t)
+	if addr.IsValid() {
+		full = sh.full(sw, &p, t)
+	}
+	return sh.sample(dst, sw, o, t), full
 }
 
 // Count returns the number of seeds and of other peers, of both families, that
