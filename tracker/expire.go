@@ -7,12 +7,13 @@ import (
 )
 
 // The rhythm of Expire. What has expired is never handed out, so it is only
-// about memory, and packets that wait for a shard matter more.
+// about memory, and packets that wait matter more: for a shard, or for the only
+// core, which a call has for 2 ms if all swarms are full and lose half of their peers.
 const (
-	sweepVisits = 1024                   // swarms a call, about
-	sweepHold   = 64                     // swarms for which a lock is held
-	sweepPause  = 100 * time.Millisecond // between the calls of a round
-	sweepRest   = time.Minute            // between rounds, at least
+	sweepVisits = 256                   // swarms a call, about
+	sweepHold   = 64                    // swarms for which a lock is held
+	sweepPause  = 25 * time.Millisecond // between the calls of a round
+	sweepRest   = time.Minute           // between rounds, at least
 )
 
 // sweep is where Expire is on its round through the shards.

@@ -20,6 +20,7 @@ const (
 )
 
 func main() {
+	limitGarbage()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // so that a second signal ends us at once
 	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
