@@ -31,7 +31,7 @@ func (l *lookup) wouldName(c *candidate, id krpc.ID) bool {
 		return false
 	}
 	bits := c.last.CommonPrefixLen(l.target)
-	return len(c.names) < l.k || bits < id.CommonPrefixLen(l.target) && bits <= c.node.ID.CommonPrefixLen(l.target)
+	return bits < id.CommonPrefixLen(l.target) && bits <= c.node.ID.CommonPrefixLen(l.target)
 }
 
 // doubtful tells whether too many of x's neighbours do not name it: two at least, and more

@@ -88,7 +88,7 @@ func (l *lookup) start(contacts []contactRTT) {
 		return
 	}
 	shell := l.candidates[l.alpha-1].node.ID.CommonPrefixLen(l.target)
-	slices.SortStableFunc(contacts, func(a, b contactRTT) int { return cmp.Compare(a.rtt, b.rtt) })
+	slices.SortStableFunc(contacts, func(a, b contactRTT) int { return cmp.Compare(a.rtt-1, b.rtt-1) }) // 0, not measured, comes last
 	places := l.alpha
 	for i := range l.candidates {
 		if l.candidates[i].node.ID.CommonPrefixLen(l.target) > shell {

@@ -18,6 +18,8 @@ const (
 	memoryAge = time.Hour
 	// memoryWays is the least number of contacts of a full set.
 	memoryWays = 16
+	// maxMemory is the most that a node may be told to remember: 2 GB.
+	maxMemory = 1 << 24
 )
 
 // remembered is a contact that answered lately, 44 bytes without pointers.
@@ -35,6 +37,20 @@ func (r *remembered) info() krpc.NodeInfo {
 	return krpc.NodeInfo{ID: r.id, Addr: netip.AddrPortFrom(r.addr(), r.port)}
 }
 
+// place is what only one contact of the memory may have: its network or, where networks are
+// not told apart, its address.
+func (r *remembered) place() place {
+	if diverse(r.addr()) {
+		return place{subnetOf(r.addr()).Addr().As16(), 0}
+	}
+	return place{r.ip, r.port}
+}
+
+type place struct {
+	ip   [16]byte
+	port uint16
+}
+
 func (r *remembered) isAt(a netip.AddrPort) bool {
 	return r.port == a.Port() && r.ip == a.Addr().As16()
 }
@@ -49,15 +65,18 @@ func (r *remembered) stale(now instant) bool {
 // handed to nobody. The zero memory remembers nothing; it is not safe for concurrent
 // use.
 //
+// One of a network is remembered, whatever ids it answers with: else a single host could be
+// near to every target.
+//
 // Sets hold the contacts whose ids begin with the same bits, so that those closest to a
 // target are in the set that the target would be in, then in the one beside that, and so
-// on. Their number doubles as the memory fills: it costs what it holds, some 60 bytes a
-// contact.
+// on. Their number follows that of the contacts: it costs what it holds, some 100 bytes each.
 type memory struct {
 	sets    [][]remembered // by the leading bits of the id; in each the last to answer is the last
 	maxSets int            // a power of two; 0: remember nothing
 	ways    int            // most contacts of a set
 	count   int
+	places  map[place]uint32 // where the contact is: its id begins so
 }
 
 // newMemory returns a memory of up to max contacts, or a few less.
@@ -65,7 +84,8 @@ func newMemory(max int) memory {
 	if max <= 0 {
 		return memory{}
 	}
-	m := memory{sets: make([][]remembered, 1), maxSets: 1}
+	max = min(max, maxMemory)
+	m := memory{sets: make([][]remembered, 1), maxSets: 1, places: make(map[place]uint32)}
 	for 2*m.maxSets*memoryWays <= max {
 		m.maxSets *= 2
 	}
@@ -77,8 +97,13 @@ func newMemory(max int) memory {
 func (m *memory) limit() int { return m.maxSets * m.ways }
 
 // index returns the index of the set for id.
-func (m *memory) index(id krpc.ID) int {
-	return int(uint64(binary.BigEndian.Uint32(id[:4])) << bits.TrailingZeros(uint(len(m.sets))) >> 32)
+func (m *memory) index(id krpc.ID) int { return m.indexOf(beginning(id)) }
+
+// beginning returns the bits of id that sets are told apart by.
+func beginning(id krpc.ID) uint32 { return binary.BigEndian.Uint32(id[:4]) }
+
+func (m *memory) indexOf(beginning uint32) int {
+	return int(uint64(beginning) << bits.TrailingZeros(uint(len(m.sets))) >> 32)
 }
 
 // add takes note that n has just answered, after rtt. Somebody else in its network, or
@@ -87,31 +112,45 @@ func (m *memory) add(n krpc.NodeInfo, rtt millis, now instant) {
 	if m.maxSets == 0 {
 		return
 	}
-	diverse, network := diverse(n.Addr.Addr()), subnetOf(n.Addr.Addr())
-	rival := func(r *remembered) bool {
-		return r.id == n.ID || diverse && network.Contains(r.addr())
+	r := remembered{
+		id: n.ID, ip: n.Addr.Addr().As16(), port: n.Addr.Port(), rtt: rtt, at: uint32(max(now, 0) / instant(time.Second)),
 	}
-	m.deleteFrom(m.index(n.ID), func(r *remembered) bool {
-		return r.isAt(n.Addr) || rival(r) && r.stale(now)
-	})
-	set := m.sets[m.index(n.ID)]
-	for i := range set {
-		if rival(&set[i]) {
-			return
-		}
+	if !m.vacate(&r, now) {
+		return
 	}
-	if len(set) == m.ways && m.grow(now) {
+	i := m.index(r.id)
+	if len(m.sets[i]) == m.ways && m.grow(now) {
 		m.add(n, rtt, now)
 		return
 	}
-	if len(set) == m.ways {
+	if set := m.sets[i]; len(set) == m.ways {
+		delete(m.places, set[0].place())
 		copy(set, set[1:])
-		set, m.count = set[:m.ways-1], m.count-1
+		m.sets[i], m.count = set[:m.ways-1], m.count-1
 	}
 	m.count++
-	m.sets[m.index(n.ID)] = append(set, remembered{
-		id: n.ID, ip: n.Addr.Addr().As16(), port: n.Addr.Port(), rtt: rtt, at: uint32(max(now, 0) / instant(time.Second)),
-	})
+	m.sets[i] = append(m.sets[i], r)
+	m.places[r.place()] = beginning(r.id)
+}
+
+// vacate forgets who was in the place of r, or had its id, before. It reports false if they
+// are to stay.
+func (m *memory) vacate(r *remembered, now instant) bool {
+	own, addr := r.place(), netip.AddrPortFrom(r.addr(), r.port)
+	at := []int{m.index(r.id)}
+	if b, taken := m.places[own]; taken && m.indexOf(b) != at[0] {
+		at = append(at, m.indexOf(b))
+	}
+	for _, i := range at {
+		rival := func(o *remembered) bool { return o.id == r.id || o.place() == own }
+		m.deleteFrom(i, func(o *remembered) bool { return o.isAt(addr) || rival(o) && o.stale(now) })
+		for j := range m.sets[i] {
+			if rival(&m.sets[i][j]) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // grow makes room by half or more, unless there are as many sets as there may be or most
@@ -122,18 +161,37 @@ func (m *memory) grow(now instant) bool {
 		return false
 	}
 	m.removeIf(func(r *remembered) bool { return r.stale(now) })
-	if !crowded() {
-		return true
+	if crowded() {
+		m.resize(2 * len(m.sets))
 	}
+	return true
+}
+
+// expire forgets who has not answered for long, and gives back the room that is not needed.
+// It is for upkeep, since it goes over all contacts.
+func (m *memory) expire(now instant) {
+	m.removeIf(func(r *remembered) bool { return r.stale(now) })
+	for len(m.sets) > 1 && 8*m.count < len(m.sets)*m.ways {
+		m.resize(len(m.sets) / 2)
+	}
+}
+
+// resize spreads the contacts over so many sets. Where fewer have to hold them, the last ones
+// find no room.
+func (m *memory) resize(sets int) {
 	old := m.sets
-	m.sets = make([][]remembered, 2*len(old))
+	m.sets = make([][]remembered, sets)
 	for _, set := range old {
 		for _, r := range set {
 			i := m.index(r.id)
+			if len(m.sets[i]) == m.ways {
+				delete(m.places, r.place())
+				m.count--
+				continue
+			}
 			m.sets[i] = append(m.sets[i], r)
 		}
 	}
-	return true
 }
 
 // remove forgets the contact n.
@@ -155,7 +213,9 @@ func (m *memory) deleteFrom(i int, f func(*remembered) bool) {
 	set := m.sets[i]
 	kept := set[:0]
 	for j := range set {
-		if !f(&set[j]) {
+		if f(&set[j]) {
+			delete(m.places, set[j].place())
+		} else {
 			kept = append(kept, set[j])
 		}
 	}

@@ -1,6 +1,7 @@
 package kademlia
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"testing"
@@ -58,7 +59,7 @@ func TestNodeWithoutMemory(t *testing.T) {
 }
 
 // Who is remembered, and has answered lately, keeps its place.
-func TestMemoryHoldsOneOfANetworkInASet(t *testing.T) {
+func TestMemoryHoldsOneOfANetwork(t *testing.T) {
 	first, second := known(1), known(2)
 	second.Addr = netip.AddrPortFrom(first.Addr.Addr().Next(), 1)
 	thief := krpc.NodeInfo{ID: first.ID, Addr: addrIn(3)}
@@ -89,6 +90,29 @@ func TestMemoryHoldsOneOfANetworkInASet(t *testing.T) {
 	}
 }
 
+// Whatever ids it answers with, a host is near to one target only.
+func TestHostThatChangesItsIDIsRememberedOnce(t *testing.T) {
+	m := newMemory(1000)
+	for i := range 500 {
+		m.add(known(i), 1, 0)
+	}
+	host := known(1000)
+	for i := range 1000 {
+		host.ID = known(2000 + i).ID
+		m.add(host, 1, 0)
+		m.add(krpc.NodeInfo{ID: known(5000 + i).ID, Addr: netip.AddrPortFrom(host.Addr.Addr(), uint16(i+1))}, 1, 0)
+	}
+	places := 0
+	for _, r := range m.closest(krpc.ID{}, 1000, 0) {
+		if r.addr() == host.Addr.Addr() {
+			places++
+		}
+	}
+	if places != 1 || len(m.places) != m.count {
+		t.Errorf("remembered %d times; %d places of %d contacts", places, len(m.places), m.count)
+	}
+}
+
 func TestFullSetForgetsTheOldest(t *testing.T) {
 	m := newMemory(memoryWays)
 	for i := range memoryWays {
@@ -112,8 +136,8 @@ func TestMemoryGrowsWithWhatItHolds(t *testing.T) {
 	if m.limit() != 512 || m.count != 512 {
 		t.Errorf("%d contacts of %d, want 512", m.count, m.limit())
 	}
-	for _, max := range []int{1, 5, 31, 32, 100, 1000, DefaultMemory} {
-		if m := newMemory(max); m.limit() > max || m.limit() < max*15/16 {
+	for _, max := range []int{1, 5, 31, 32, 100, 1000, DefaultMemory, math.MaxInt} {
+		if m := newMemory(max); m.limit() > max || m.limit() < min(max, maxMemory)/16*15 {
 			t.Errorf("a memory of %d holds %d", max, m.limit())
 		}
 	}
@@ -219,6 +243,6 @@ func BenchmarkMemoryClosest(b *testing.B) {
 	m, nodes := fullMemory()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		m.closest(nodes[i%len(nodes)].ID, 16, 0)
+		m.closest(nodes[i%len(nodes)].ID, MaxK, 0)
 	}
 }

@@ -113,14 +113,16 @@ func TestWideLookupNarrowsAtTheFirstValue(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
 		wide         bool
+		method       krpc.Method
 		reply        *krpc.Message
 		first, later int // queries under way
 	}{
-		{"a peer", true, &krpc.Message{Values: krpc.AppendPeer(nil, simnet.Addr(77))}, 8, 3},
-		{"an item", true, &krpc.Message{V: []byte("1:v")}, 8, 3},
-		{"a peer at a reserved address", true, &krpc.Message{Values: krpc.AppendPeer(nil, reserved)}, 8, 8},
-		{"no value", true, &krpc.Message{}, 8, 8},
-		{"nobody waits", false, &krpc.Message{}, 3, 3},
+		{"a peer", true, krpc.MethodGetPeers, &krpc.Message{Values: krpc.AppendPeer(nil, simnet.Addr(77))}, 8, 3},
+		{"an item", true, krpc.MethodGet, &krpc.Message{V: []byte("1:v")}, 8, 3},
+		{"a peer where an item is wanted", true, krpc.MethodGet, &krpc.Message{Values: krpc.AppendPeer(nil, simnet.Addr(77))}, 8, 8},
+		{"a peer at a reserved address", true, krpc.MethodGetPeers, &krpc.Message{Values: krpc.AppendPeer(nil, reserved)}, 8, 8},
+		{"no value", true, krpc.MethodGetPeers, &krpc.Message{}, 8, 8},
+		{"nobody waits", false, krpc.MethodGetPeers, &krpc.Message{}, 3, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newLab(t)
@@ -130,13 +132,20 @@ func TestWideLookupNarrowsAtTheFirstValue(t *testing.T) {
 			for i := range 20 {
 				n.table.responded(at(100+i), 0, epoch)
 			}
-			tr := n.lookup(Lookup{Wide: tt.wide, Kind: LookupGetPeers})
+			tr := n.lookup(Lookup{Wide: tt.wide, Kind: LookupGetPeers, Method: tt.method, Fill: func(*krpc.Message) {}})
 			if got := tr.l.queries; got != tt.first {
 				t.Errorf("%d queries under way, want %d", got, tt.first)
 			}
 			tr.replied(at(100), tt.reply)
 			if tr.l.alpha != tt.later {
 				t.Errorf("alpha is %d after the reply, want %d", tr.l.alpha, tt.later)
+			}
+			if tr.l.sated {
+				t.Error("sated by one reply, which may be a lie")
+			}
+			tr.replied(at(101), tt.reply)
+			if want := tt.later < tt.first && tt.method == krpc.MethodGetPeers; tr.l.sated != want {
+				t.Errorf("sated by two: %t, want %t", tr.l.sated, want)
 			}
 		})
 	}

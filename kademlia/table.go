@@ -32,8 +32,8 @@ const (
 
 // bucket holds the contacts that share a given number of leading bits with us.
 // Old ones that still live are never evicted for new ones (Maymounkov and
-// Mazières, 2002, section 2.2), but for one thing: in a bucket that is wider than k, all
-// but the k oldest may give way to one twice as quick (Jimenez et al., 2011).
+// Mazières, 2002, section 2.2), but for one thing: in a bucket that is wider than k, the
+// younger half may give way to others twice as quick (Jimenez et al., 2011).
 type bucket struct {
 	live   []contact // in the order in which they came
 	keys   []uint64  // see sortedKeys; of the first of live, until the next view
@@ -141,7 +141,7 @@ func (t *table) enter(i int, b *bucket, c contact) bool {
 		t.replace(b, j, c)
 		return true
 	}
-	if j := slowest(b.live, t.k); j >= 0 && c.quickerThan(&b.live[j]) {
+	if j := slowest(b.live, max(t.k, len(b.live)/2)); j >= 0 && c.quickerThan(&b.live[j]) {
 		t.remember(b.live[j])
 		t.replace(b, j, c)
 		return true

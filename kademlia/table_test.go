@@ -70,22 +70,21 @@ func TestOldLiveContactsStay(t *testing.T) {
 	}
 }
 
-// In a wide bucket all but the k oldest give way to who is twice as quick, and are
-// remembered.
+// In a wide bucket the younger half gives way to who is twice as quick, and is remembered.
 func TestWideBucketsPreferTheQuick(t *testing.T) {
 	table, rng := newTestTable(8)
 	table.memory = newMemory(100)
-	nodes := strangers(table, 2, 32+26, rng)
+	nodes := strangers(table, 2, 32+2+16, rng)
 	for i, n := range nodes[:32] {
 		table.responded(n, time.Duration(1000-i)*time.Millisecond, epoch)
 	}
 	if table.responded(nodes[32], 500*time.Millisecond, epoch) {
 		t.Error("taken in for a small gain")
 	}
-	if !table.responded(nodes[33], 100*time.Millisecond, epoch) || live(table, nodes[8].ID) {
+	if !table.responded(nodes[33], 100*time.Millisecond, epoch) || live(table, nodes[16].ID) {
 		t.Error("the slowest of the younger has not given way")
 	}
-	for _, n := range []krpc.NodeInfo{nodes[8], nodes[32]} {
+	for _, n := range []krpc.NodeInfo{nodes[16], nodes[32]} {
 		if !remembers(&table.memory, n, 0) {
 			t.Errorf("%v is forgotten", n)
 		}
@@ -93,12 +92,12 @@ func TestWideBucketsPreferTheQuick(t *testing.T) {
 	for _, n := range nodes[34:] {
 		table.responded(n, time.Millisecond, epoch)
 	}
-	for _, n := range nodes[:8] {
+	for _, n := range nodes[:16] {
 		if !live(table, n.ID) {
-			t.Error("quick ones push out the k oldest")
+			t.Error("quick ones push out the older half")
 		}
 	}
-	if live(table, nodes[30].ID) || !live(table, nodes[57].ID) {
+	if live(table, nodes[30].ID) || !live(table, nodes[49].ID) {
 		t.Error("the quick have not all been taken in")
 	}
 	narrow := strangers(table, 5, 9, rng)

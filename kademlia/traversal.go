@@ -55,7 +55,8 @@ type Lookup struct {
 	// and those by krpc.Endpoint.QueryLater.
 	Later bool
 	// Wide says that somebody waits for a first value, be it peers or an item: until one
-	// is found, NodeConfig.AlphaFirst queries are under way.
+	// is found, NodeConfig.AlphaFirst queries are under way. With peers from two nodes it
+	// goes on to the k closest, but insists less on those that do not answer.
 	Wide bool
 	// Visit, if set, is called for every reply, with a copy to keep.
 	Visit func(from krpc.NodeInfo, r *krpc.Message)
@@ -96,6 +97,7 @@ type traversal struct {
 	l       *lookup
 	started time.Time
 	replies int
+	values  int // replies with what somebody waits for
 	over    bool
 
 	blameless bool // the silence of those asked is no fault of theirs
@@ -185,7 +187,7 @@ func (t *traversal) ask(to krpc.NodeInfo, before int) {
 			t.cfg.Fill(m)
 		},
 		onStall: func() {
-			if before == maxTries-1 || t.cfg.Later {
+			if before == t.l.tries()-1 && !t.l.sated || t.cfg.Later {
 				// The last copy is given twice the time: of a node slower than nine in
 				// ten, and closer than most, only this lookup may ever hear. Where nobody
 				// waits, all copies are: most of those sent again were not lost.
@@ -221,6 +223,7 @@ func (t *traversal) widen() {
 			to:      to,
 			method:  krpc.MethodFindNode,
 			again:   true,
+			later:   t.cfg.Later,
 			fill:    func(m *krpc.Message) { m.HasTarget, m.Target = true, target },
 			onStall: settle,
 			onDone: func(r *krpc.Message, _ time.Duration, err error) {
@@ -250,8 +253,7 @@ func (t *traversal) replied(from krpc.NodeInfo, r *krpc.Message) {
 	}
 	t.replies++
 	if t.cfg.Wide && t.holdsValue(r) {
-		t.l.alpha = t.n.cfg.Alpha
-		t.l.sated = r.V == nil // of an item, another node may have a newer version
+		t.foundValue()
 	}
 	if t.cfg.Visit != nil {
 		r := r.Clone()
@@ -262,14 +264,25 @@ func (t *traversal) replied(from krpc.NodeInfo, r *krpc.Message) {
 	}
 }
 
-// holdsValue tells whether r has an item or a peer.
+// foundValue takes note of a reply with what somebody waits for. One such reply may be a
+// lie, and of an item another node may have a newer version.
+func (t *traversal) foundValue() {
+	t.values++
+	t.l.alpha = t.n.cfg.Alpha
+	t.l.sated = t.values > 1 && t.cfg.Method == krpc.MethodGetPeers && !t.cfg.Tokens
+}
+
+// holdsValue tells whether r has an item, or a peer, as was asked for.
 func (t *traversal) holdsValue(r *krpc.Message) bool {
+	if t.cfg.Method == krpc.MethodGet {
+		return r.V != nil
+	}
 	for peer := range r.EachPeer {
 		if t.n.Usable(peer) {
 			return true
 		}
 	}
-	return r.V != nil
+	return false
 }
 
 // addNodes takes in the nodes of a reply, depth hops away, and returns them.

@@ -41,7 +41,10 @@ const (
 
 // startUpkeep sets the timers that run until Close.
 func (n *Node) startUpkeep() {
-	n.every(tokenRotation, func() { n.tokens.rotate(n.rng) })
+	n.every(tokenRotation, func() {
+		n.tokens.rotate(n.rng)
+		n.table.memory.expire(n.table.at(n.now()))
+	})
 	n.every(refreshTick, n.refreshOne)
 	n.every(selfLookupInterval, n.join)
 	n.timers = append(n.timers, n.after(n.jitter(settleDelay), n.join))
@@ -164,6 +167,7 @@ func (n *Node) pingStranger(s newcomer) {
 	n.ask(&query{
 		to:     krpc.NodeInfo{Addr: s.addr},
 		method: krpc.MethodPing,
+		later:  true,
 		onDone: func(r *krpc.Message, _ time.Duration, err error) {
 			n.verifying = slices.DeleteFunc(n.verifying, func(o newcomer) bool { return o.addr == s.addr })
 			if !s.delayed && err == nil {

@@ -19,8 +19,8 @@ type transaction struct {
 	later    bool
 
 	// e.mu guards what follows.
-	sent    time.Time
-	timer   Timer // the soft timeout, then the hard one; nil before it is sent
+	sent    time.Time // or entered, until then
+	timer   Timer     // the soft timeout, then the hard one; nil before it is sent
 	stalled bool
 }
 
@@ -33,7 +33,8 @@ func (e *Endpoint) Query(to netip.AddrPort, q *Message, o Observer) error {
 }
 
 // QueryLater is Query for a query that nobody waits for. It leaves when the outgoing
-// limits have room for it, the one on new remotes included, and gives way to others.
+// limits have room for it, the one on new remotes included. For the length of the hard
+// timeout it gives way to others.
 func (e *Endpoint) QueryLater(to netip.AddrPort, q *Message, o Observer) error {
 	return e.query(to, q, o, true)
 }
@@ -115,12 +116,16 @@ func (tx *transaction) pace(now time.Time) (wait time.Duration, ok bool) {
 		}
 		return wait, ok
 	}
-	known, ok := cfg.Remotes.Reserve(tx.to, now, maxLaterDelay)
+	held, ok := cfg.Remotes.Reserve(tx.to, now, maxLaterDelay)
 	if !ok {
-		return known, false
+		return held, false
 	}
-	wait, ok = cfg.Pacer.TryReserve(now, maxLaterDelay)
-	return max(wait, known), ok
+	line := maxLaterDelay
+	if now.Sub(tx.sent) > cfg.HardTimeout {
+		line = maxPaceDelay // where there are always others, it must not wait for ever
+	}
+	wait, ok = cfg.Pacer.TryReserve(now, line)
+	return max(wait, held), ok
 }
 
 // start sets the timer of tx, which is sent after wait. It reports false if tx is over.

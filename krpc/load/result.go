@@ -6,7 +6,7 @@ import (
 )
 
 // Result is what came of a run. Each query sent is in one of Replies, Errors, Wrong
-// and Lost, but for those under way when the context ended.
+// and Lost; one whose reply was garbled beyond recognition is Lost, and that reply Wrong.
 type Result struct {
 	Sent    uint64
 	Replies uint64 // that are right

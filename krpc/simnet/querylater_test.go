@@ -112,3 +112,18 @@ func TestCloseEndsQueriesThatWait(t *testing.T) {
 		t.Errorf("%d ended, %d came", len(a.ended), len(a.came))
 	}
 }
+
+// Where there are always others, a query that nobody waits for leaves all the same.
+func TestQueriesThatNobodyWaitsForDoNotWaitForEver(t *testing.T) {
+	a := newAsker(t, 2, func(c *krpc.EndpointConfig) { c.Pacer = krpc.NewPacer(10, 1) })
+	a.later(0)
+	left := false
+	for i := 0; i < 60*25/2 && !left; i++ { // more than the limit for a minute
+		_ = a.Query(simnet.Addr(1), &krpc.Message{Method: krpc.MethodGet, HasID: true}, a)
+		a.clock.Run(80 * time.Millisecond)
+		left = a.Stats().Methods[krpc.MethodPing].QueriesOut > 0
+	}
+	if !left {
+		t.Error("it has not left for a minute")
+	}
+}
