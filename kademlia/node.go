@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/kadnode/kadnode/krpc"
 )
 
@@ -123,8 +125,9 @@ type Node struct {
 	votes      addrVotes
 	ids        []AddrID // by external address, the current one last
 	lookups    []*traversal
-	verifying  []newcomer // at most maxVerifying
-	restoring  int        // contacts of an earlier run that were not heard of yet
+	recent     *simplelru.LRU[krpc.ID, recent] // how lookups have ended lately; nil until one has
+	verifying  []newcomer                      // at most maxVerifying
+	restoring  int                             // contacts of an earlier run that were not heard of yet
 	timers     []krpc.Timer
 	joining    bool
 	joined     bool

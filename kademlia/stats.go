@@ -56,6 +56,8 @@ type Stats struct {
 	Buckets       []BucketStats // by the length of the prefix shared with ID
 	Remembered    int           // contacts that lookups can start from, beside those in the buckets
 	MaxRemembered int
+	RecentLookups int // ended lately, whose tokens may be used again
+	MaxRecent     int
 	Lookups       []LookupStats // of the kinds that have been
 	ActiveLookups int
 	Verifying     int // strangers that wait for a ping
@@ -93,6 +95,7 @@ func (n *Node) Stats() Stats {
 	defer n.mu.Unlock()
 	s.ID, s.ActiveLookups, s.Verifying = n.table.self, len(n.lookups), len(n.verifying)
 	s.Remembered, s.MaxRemembered = n.table.memory.count, n.table.memory.limit()
+	s.RecentLookups, s.MaxRecent = n.recentLookups(), maxRecent
 	s.ExternalAddr, s.NetworkSize, s.SizeLookups = n.votes.current, n.size.nodes(n.cfg.K), int(n.size.lookups+.5)
 	for i := range n.table.buckets {
 		b := &n.table.buckets[i]

@@ -96,6 +96,9 @@ type storing struct {
 func (s *storing) settle() {
 	if len(s.open) == 0 {
 		res := s.res
+		if len(res.Failures) > 0 {
+			s.n.forget(s.cfg.Lookup.Target)
+		}
 		s.n.later(func() { s.cfg.Done(res) })
 	}
 }

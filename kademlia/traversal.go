@@ -58,6 +58,9 @@ type Lookup struct {
 	// is found, NodeConfig.AlphaFirst queries are under way. With peers from two nodes it
 	// goes on to the k closest, but insists less on those that do not answer.
 	Wide bool
+	// Reuse says that the end of another lookup will do, of the same target and method
+	// within the last four minutes: then nobody is asked, and Visit is not called.
+	Reuse bool
 	// Visit, if set, is called for every reply, with a copy to keep.
 	Visit func(from krpc.NodeInfo, r *krpc.Message)
 	// Done is called once, after all calls to Visit. Neither may block.
@@ -129,6 +132,10 @@ func (n *Node) lookup(cfg Lookup) *traversal {
 	n.lookups = append(n.lookups, t)
 	if n.closed {
 		t.finish(krpc.ErrClosed)
+		return t
+	}
+	if willing := n.recently(&cfg); cfg.Reuse && willing != nil {
+		t.end(LookupResult{Closest: willing, Willing: willing, Hops: willing[0].Hops})
 		return t
 	}
 	n.table.lookedUp(cfg.Target, t.started, n.rng)
@@ -308,9 +315,7 @@ func (t *traversal) finish(err error) {
 	if t.over {
 		return
 	}
-	t.over = true
 	n := t.n
-	n.lookups = slices.DeleteFunc(n.lookups, func(o *traversal) bool { return o == t })
 	res := LookupResult{Closest: t.l.closest(), Willing: t.l.willing(), Queries: t.l.queries, Replies: t.replies, Took: n.now().Sub(t.started), Err: err}
 	if len(res.Closest) > 0 {
 		res.Hops = res.Closest[0].Hops
@@ -318,7 +323,16 @@ func (t *traversal) finish(err error) {
 	if err == nil {
 		n.counters.lookup(t.cfg.Kind, res)
 		n.gauge(&t.cfg, res.Closest)
+		n.remember(&t.cfg, &res)
 	}
+	t.end(res)
+}
+
+// end tells the result.
+func (t *traversal) end(res LookupResult) {
+	t.over = true
+	n := t.n
+	n.lookups = slices.DeleteFunc(n.lookups, func(o *traversal) bool { return o == t })
 	if t.cfg.Done != nil {
 		n.later(func() { t.cfg.Done(res) })
 	}

@@ -8,7 +8,7 @@ import (
 
 // tableMetrics are about the routing tables, by address family.
 type tableMetrics struct {
-	bucket, nodes, limit, spares, verifying, maxVerifying, remembered, maxRemembered *prometheus.Desc
+	bucket, nodes, limit, spares, verifying, maxVerifying, remembered, maxRemembered, recent, maxRecent *prometheus.Desc
 }
 
 func newTableMetrics(d *descs) tableMetrics {
@@ -22,6 +22,8 @@ func newTableMetrics(d *descs) tableMetrics {
 
 		remembered:    d.add("remembered_contacts", "Contacts that have answered and that lookups may start from, beside those in the routing table.", "family"),
 		maxRemembered: d.add("remembered_contacts_limit", "Most such contacts; when a set is full, the one that answered longest ago goes.", "family"),
+		recent:        d.add("recent_lookups", "Lookups that have ended, whose tokens an announce of the same target may use.", "family"),
+		maxRecent:     d.add("recent_lookups_limit", "Most such lookups; the oldest goes.", "family"),
 	}
 }
 
@@ -45,5 +47,7 @@ func (m *tableMetrics) collect(e emitter, t *total) {
 		e.count(m.maxVerifying, f.maxVerifying, family)
 		e.count(m.remembered, f.remembered, family)
 		e.count(m.maxRemembered, f.maxRemembered, family)
+		e.count(m.recent, f.recent, family)
+		e.count(m.maxRecent, f.maxRecent, family)
 	})
 }

@@ -27,6 +27,7 @@ type familyTotal struct {
 	verifying, maxVerifying int
 	remembered              int // contacts beside those in the buckets
 	maxRemembered           int
+	recent, maxRecent       int
 	stall                   time.Duration // the longest of all
 	socket                  udp.Stats
 }
@@ -99,6 +100,8 @@ func (f *familyTotal) add(s *kademlia.Stats) {
 	f.maxVerifying += s.MaxVerifying
 	f.remembered += s.Remembered
 	f.maxRemembered += s.MaxRemembered
+	f.recent += s.RecentLookups
+	f.maxRecent += s.MaxRecent
 	f.stall = max(f.stall, s.Endpoint.StallTime)
 	for i, b := range s.Buckets {
 		if i == len(f.buckets) {

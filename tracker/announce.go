@@ -40,7 +40,8 @@ type AnnounceResult struct {
 
 // AnnouncePeer announces this host as a peer of ih at every node: each looks up
 // ih and asks the k closest nodes that gave it a token to store its address. onPeer
-// is told of the peers on the way and may be nil; it and onDone are called as by
+// is told of the peers on the way and may be nil: then what FindPeers has found in the last
+// four minutes is used again, and only the stores are sent. It and onDone are called as by
 // FindPeers. stop ends the announce early. The error is nil or ErrNoPort.
 func (t *Tracker) AnnouncePeer(ih krpc.ID, o AnnounceOptions, onPeer func(netip.AddrPort), onDone func(AnnounceResult)) (stop func(), err error) {
 	if err := o.validate(); err != nil {
@@ -73,6 +74,7 @@ func (t *Tracker) newAnnounce(ih krpc.ID, o AnnounceOptions, onDone func(Announc
 
 func (a *announce) lookup(i int) kademlia.Lookup {
 	l := a.search.lookup(i)
+	l.Reuse = a.onPeer == nil
 	l.Done = func(kademlia.LookupResult) { a.storeAt(i) }
 	return l
 }

@@ -236,3 +236,46 @@ func TestAnnounceTellsOfPeers(t *testing.T) {
 		t.Errorf("peers %v, result %+v", peers, res)
 	}
 }
+
+// Who has just looked for peers announces himself at the nodes found, with their tokens.
+func TestAnnounceAfterALookupOnlyStores(t *testing.T) {
+	refuse := false
+	ss := newStubs(t, 8, func(_ *stub, q, r *krpc.Message) {
+		if refuse && q.Method == krpc.MethodAnnouncePeer {
+			r.ErrorCode = krpc.CodeServer
+		}
+	})
+	ih := hashOf(1)
+	announce := func(onPeer func(netip.AddrPort)) (queries, stored int) {
+		t.Helper()
+		_, err := ss.m.AnnouncePeer(ih, AnnounceOptions{Port: 1}, onPeer, func(res AnnounceResult) {
+			queries, stored = res.Lookups[0].Queries, res.Stored
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ss.w.clock.Run(20 * time.Second)
+		return queries, stored
+	}
+	expect := func(what string, queries, stored, wantQueries, wantStored int) {
+		t.Helper()
+		if queries != wantQueries || stored != wantStored {
+			t.Errorf("%s: %d queries of the lookup, stored at %d, want %d and %d", what, queries, stored, wantQueries, wantStored)
+		}
+	}
+	ss.m.FindPeers(ih, nil, func(PeersResult) {})
+	ss.w.clock.Run(time.Second)
+	q, s := announce(nil)
+	expect("after a lookup", q, s, 0, 8)
+	q, s = announce(func(netip.AddrPort) {})
+	expect("that asks for peers", q, s, 8, 8)
+	refuse = true
+	q, s = announce(nil)
+	expect("that nobody takes", q, s, 0, 0)
+	refuse = false
+	q, s = announce(nil)
+	expect("after a failure", q, s, 8, 8)
+	ss.w.clock.Run(5 * time.Minute)
+	q, s = announce(nil)
+	expect("after five minutes", q, s, 8, 8)
+}

@@ -19,7 +19,9 @@ func TestAnOverloadedNodeFindsAndAnnounces(t *testing.T) {
 	found, stored := 0, 0
 	for range trials {
 		ih, other := w.randomHash(), w.any()
-		w.mustAnnounce(other, ih, AnnounceOptions{Port: 6881})
+		if res := w.announce(other, ih, AnnounceOptions{Port: 6881}); res.Stored < 7 { // busy may be the eighth
+			t.Fatalf("stored at %d", res.Stored)
+		}
 		began := w.clock.Now()
 		if peers, _ := w.find(busy, ih); len(peers) == 1 {
 			found++

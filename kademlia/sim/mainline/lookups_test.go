@@ -66,9 +66,12 @@ func TestLookups(t *testing.T) {
 	for _, n := range []Report{node, narrow} {
 		compare(t, n, lt)
 		compare(t, n, alone)
-		between(t, n.Policy+": found", n.Found, .998, 1)
+	}
+	if *gone >= 0 || *loss >= 0 {
+		return // what is wanted is so for the network as it was measured
 	}
 	atMost(t, "first peer at p50, of the policy alone", of(node.FirstPeer.P50, alone.FirstPeer.P50), .5)
+	between(t, "found", min(node.Found, narrow.Found), .998, 1)
 	atMost(t, "end at p50", of(node.End.P50, lt.End.P50), .1)
 	atMost(t, "queries", node.Queries/lt.Queries, 1.3)
 	between(t, "of the 8 closest", node.Reached, 7.6, 8)
@@ -78,9 +81,6 @@ func TestLookups(t *testing.T) {
 		atMost(t, "first peer at p50", of(node.FirstPeer.P50, lt.FirstPeer.P50), .8)
 		atMost(t, "first peer at p99", of(node.FirstPeer.P99, lt.FirstPeer.P99), .75)
 		atMost(t, "first peer at p99, of the policy alone", of(node.FirstPeer.P99, alone.FirstPeer.P99), .5)
-	}
-	if *gone >= 0 || *loss >= 0 {
-		return
 	}
 	between(t, "libtorrent: first peer", lt.FirstPeer.P50, 40*time.Millisecond, 240*time.Millisecond)
 	between(t, "libtorrent: end", lt.End.P50, 15*time.Second, 17*time.Second)
