@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,7 +41,7 @@ func (o *benchOptions) addFlags(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&o.rivals, "rival", nil, "measure another program too: `NAME=COMMAND`, with {listen} for the IP:PORT that it is to serve; may be repeated")
 	fs.Var(&choiceValue{&o.mode, []string{"closed", "paced"}}, "mode", "of HOST:PORT: ask when a reply has come, or --rate times a second")
 	fs.Var(&rateValue{&o.rate}, "rate", "of HOST:PORT: queries a second of --mode paced")
-	fs.IntVar(&o.pid, "pid", 0, "of HOST:PORT: the process whose processor time is measured (Linux)")
+	fs.Var(&intValue{&o.pid, 1, math.MaxInt32}, "pid", "of HOST:PORT: the process whose processor time is measured (Linux)")
 	fs.StringVar(&o.listen, "listen", "", "of HOST:PORT: `IP:PORT` to ask from")
 }
 
@@ -59,6 +61,8 @@ func (o *benchOptions) check(fs *pflag.FlagSet, node bool) error {
 		return usagef("--duration %v: want more than 0", o.duration)
 	case (o.mode == "paced") != (o.rate > 0):
 		return usagef("--mode paced and --rate go together")
+	case o.pid > 0 && processGone(o.pid):
+		return usagef("--pid %d: no such process", o.pid)
 	}
 	return nil
 }
@@ -115,6 +119,9 @@ type benchRow struct {
 	rate float64 // queries a second; 0: a closed loop
 }
 
+// mixes tells whether --kind asks for the mix, and for what is measured with it.
+func (o *benchOptions) mixes() bool { return o.kind == "all" || o.kind == "mix" }
+
 // rows returns what --kind stands for.
 func (o *benchOptions) rows() (rows []benchRow) {
 	add := func(name string, kinds ...load.Kind) {
@@ -129,7 +136,7 @@ func (o *benchOptions) rows() (rows []benchRow) {
 	add("find_node", load.FindNode)
 	add("get_peers", load.GetPeersHit, load.GetPeersMiss)
 	add("announce_peer", load.AnnouncePeer)
-	if o.kind == "all" || o.kind == "mix" {
+	if o.mixes() {
 		rows = append(rows, benchRow{"mix", load.Mainline(), o.rate})
 	}
 	return rows
@@ -138,10 +145,13 @@ func (o *benchOptions) rows() (rows []benchRow) {
 // measureNode measures the node at host.
 func (b *bench) measureNode(ctx context.Context, host string) error {
 	addrs, err := kademlia.Resolve(ctx, []string{host}, nil)
+	if errors.Is(err, kademlia.ErrHostPort) {
+		return usagef("%w", err)
+	}
 	if err != nil {
 		return err
 	}
-	t := &benchTarget{name: host, pid: b.o.pid}
+	t := &benchTarget{name: host, pid: b.o.pid, wait: benchAnswer}
 	cfg := load.Config{Target: addrs[0]}
 	if b.o.listen != "" {
 		if cfg.Listen, err = netip.ParseAddrPort(b.o.listen); err != nil {
@@ -157,7 +167,7 @@ func (b *bench) measureNode(ctx context.Context, host string) error {
 	}
 	rows := slices.DeleteFunc(b.o.rows(), func(r benchRow) bool { return !t.takes(r) })
 	if len(rows) == 0 {
-		return fmt.Errorf("%s: stores no peers, so that there is nothing to measure", host)
+		return fmt.Errorf("%s: stores no peers, so that there is nothing to measure%s", host, mayBePrivate)
 	}
 	for _, row := range rows {
 		m := measurement{row: row, target: t}
@@ -199,24 +209,26 @@ func (b *bench) print(m, echo *measurement) error {
 	}
 	text := fmt.Sprintf("%-12s %-16s %10.0f %8s %6s %9v %9v %6.0f  %s", m.target.name, m.row.name, r.Rate(), cost, ratio,
 		shortTime(r.Latency.Quantile(.5)), shortTime(r.Latency.Quantile(.99)), object.ReplyBytes, notRight(r))
+	m.warn(b.stderr)
 	return b.out.print(text, object)
 }
 
 // notRight tells of the queries that have no right reply.
 func notRight(r *load.Result) string {
-	var text string
+	var counts []string
 	for _, c := range []struct {
 		n    uint64
 		what string
 	}{{r.Errors, "errors"}, {r.Wrong, "wrong"}, {r.Lost, "lost"}, {r.Unsent, "not sent"}} {
 		if c.n > 0 {
-			text += fmt.Sprintf("%d %s ", c.n, c.what)
+			counts = append(counts, fmt.Sprintf("%d %s", c.n, c.what))
 		}
 	}
+	text := cmp.Or(strings.Join(counts, ", "), "0")
 	if r.Fault != "" {
-		text += "(" + r.Fault + ")"
+		text += " (" + r.Fault + ")"
 	}
-	return cmp.Or(text, "0")
+	return text
 }
 
 // shortTime rounds d to two digits or so, for people.

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/netip"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/kadnode/kadnode/kademlia"
 	"github.com/kadnode/kadnode/krpc"
@@ -23,6 +26,7 @@ import (
 type benchLine struct {
 	benchObject
 	Goodput float64 `json:"goodput_per_second"`
+	Wanted  float64 `json:"wanted_per_second"`
 }
 
 // runBench runs "kadnode bench --json" and returns its lines.
@@ -54,7 +58,7 @@ func TestBenchComparesWithTheEcho(t *testing.T) {
 	for _, l := range lines {
 		rows[l.Node]++
 		if l.Queries == "overload" {
-			if l.Goodput == 0 || l.Wrong > 0 {
+			if l.Goodput == 0 || l.Wrong > 0 || l.Rate == 0 || l.Wanted < l.Rate {
 				t.Errorf("%+v", l)
 			}
 			continue
@@ -107,19 +111,56 @@ func TestBenchFails(t *testing.T) {
 		status int
 		says   string
 	}{
-		"--mode paced":                   {exitUsage, "--mode goes with HOST:PORT"},
-		"127.0.0.1:1 --mode paced":       {exitUsage, "--mode paced and --rate go together"},
-		"127.0.0.1:1 --rate 10":          {exitUsage, "--mode paced and --rate go together"},
-		"127.0.0.1:1 --duration 0s":      {exitUsage, "--duration"},
-		"127.0.0.1:1 --listen nonsense":  {exitUsage, "--listen"},
-		"127.0.0.1:1 --rival x={listen}": {exitUsage, "--rival"},
-		"--rival x=true":                 {exitUsage, "{listen}"},
-		"a b":                            {exitUsage, "at most 1 arg"},
-		"nonsense":                       {exitFailed, "want HOST:PORT"},
+		"--mode paced":                          {exitUsage, "--mode goes with HOST:PORT"},
+		"127.0.0.1:1 --mode paced":              {exitUsage, "--mode paced and --rate go together"},
+		"127.0.0.1:1 --rate 10":                 {exitUsage, "--mode paced and --rate go together"},
+		"127.0.0.1:1 --duration 0s":             {exitUsage, "--duration"},
+		"127.0.0.1:1 --listen nonsense":         {exitUsage, "--listen"},
+		"127.0.0.1:1 --rival x={listen}":        {exitUsage, "--rival"},
+		"--rival x=true":                        {exitUsage, "{listen}"},
+		"a b":                                   {exitUsage, "at most 1 arg"},
+		"nonsense":                              {exitUsage, "want HOST:PORT"},
+		"127.0.0.1":                             {exitUsage, "want HOST:PORT"},
+		":7881":                                 {exitUsage, "want HOST:PORT"},
+		"127.0.0.1:99999":                       {exitUsage, "want HOST:PORT"},
+		"127.0.0.1:1 --pid 0":                   {exitUsage, "want an integer from 1"},
+		"127.0.0.1:1 --pid -4711":               {exitUsage, "want an integer from 1"},
+		"--rival x={listen} --rival x={listen}": {exitUsage, "the name is taken"},
+		"--rival kadnode={listen}":              {exitUsage, "the name is taken"},
+		"--rival echo={listen}":                 {exitUsage, "the name is taken"},
 	} {
 		kadnode(t, append([]string{"bench"}, strings.Fields(args)...)...).expect(t, want.status, want.says)
 	}
+	if runtime.GOOS == "linux" {
+		kadnode(t, "bench", "127.0.0.1:1", "--pid", strconv.Itoa(math.MaxInt32)).expect(t, exitUsage, "no such process")
+	}
 	kadnode(t, "bench", "--rival", "gone="+os.Args[0]+" version {listen}").expect(t, exitFailed, "gone: has ended: exit status 2")
+}
+
+func TestBenchOfNobody(t *testing.T) {
+	silent := closedPort(t)
+	target := benchTarget{name: silent, wait: 50 * time.Millisecond}
+	cfg := load.Config{Target: netip.MustParseAddrPort(silent), Timeout: 10 * time.Millisecond}
+	err := target.open(t.Context(), cfg, io.Discard)
+	if want := silent + ": no answer within 50ms"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+// A node that limits what one address may ask is not what is measured, and the user has
+// to know.
+func TestBenchOfALimitedNode(t *testing.T) {
+	var pings atomic.Uint32
+	nobody := krpc.AppendNode(nil, krpc.NodeInfo{ID: krpc.ID{2}, Addr: netip.MustParseAddrPort("192.0.2.1:6881")})
+	node := newFakeNode(t, func(q, r *krpc.Message) {
+		r.Token, r.Nodes = nil, nobody
+		if q.Method == krpc.MethodPing && pings.Add(1) > 100 {
+			r.TID = make([]byte, 4) // that of no query: as good as no reply
+		}
+	})
+	args := []string{"bench", node, "--listen", "127.0.0.1:0", "--duration", "50ms", "--kind", "ping", "--in-flight", "8"}
+	const warning = "queries were lost: perhaps the node limits the queries of one address (kadnode: --rate-limit 0)"
+	kadnode(t, args...).expect(t, exitDone, warning)
 }
 
 // TestServingOverSocketsAllocatesNothing is for the path from datagram to datagram with
@@ -136,7 +177,7 @@ func TestServingOverSocketsAllocatesNothing(t *testing.T) {
 	}
 	defer s.close()
 	s.start()
-	target := benchTarget{name: "node"}
+	target := benchTarget{name: "node", wait: patience}
 	if err := target.open(t.Context(), load.Config{Target: s.dht.Nodes()[0].LocalAddr()}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
@@ -167,5 +208,5 @@ func TestBenchOfANodeThatStoresNothing(t *testing.T) {
 	if n := strings.Count(r.stdout, "\n"); n != 3 {
 		t.Errorf("%d rows: %s", n, r.stdout)
 	}
-	kadnode(t, append(args, "--kind", "mix")...).expect(t, exitFailed, "stores no peers")
+	kadnode(t, append(args, "--kind", "mix")...).expect(t, exitFailed, "there is nothing to measure (kadnode")
 }

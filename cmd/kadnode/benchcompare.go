@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ func (b *bench) compare(ctx context.Context) error {
 			return err
 		}
 		defer p.stop()
-		t := &benchTarget{name: c.name, pid: p.cmd.Process.Pid}
+		t := &benchTarget{name: c.name, pid: p.cmd.Process.Pid, wait: benchReady}
 		if err := t.open(p.ctx, load.Config{Target: p.listen, Echo: i == 0}, b.stderr); err != nil {
 			return p.explain(err)
 		}
@@ -52,6 +53,9 @@ func (b *bench) compare(ctx context.Context) error {
 	}
 	if err := b.compareRows(ctx, targets); err != nil {
 		return err
+	}
+	if !b.o.mixes() {
+		return b.failed
 	}
 	for _, t := range targets[1:] {
 		if err := b.overload(ctx, t); err != nil {
@@ -78,6 +82,9 @@ func (o *benchOptions) commands(dir string) ([]childCommand, error) {
 		if name == "" || len(args) == 0 || !strings.Contains(command, listenMark) {
 			return nil, usagef("--rival %q: want NAME=COMMAND with %s in it", r, listenMark)
 		}
+		if slices.ContainsFunc(commands, func(c childCommand) bool { return c.name == name }) {
+			return nil, usagef("--rival %q: the name is taken", r)
+		}
 		commands = append(commands, childCommand{name, args})
 	}
 	return commands, nil
@@ -97,10 +104,10 @@ func (b *bench) compareRows(ctx context.Context, targets []*benchTarget) error {
 				ms = append(ms, measurement{row: row, target: t})
 			}
 		}
-		slices := int(max(1, math.Round(float64(b.o.duration)/float64(benchSlice))))
-		for range slices {
+		turns := int(max(1, math.Round(float64(b.o.duration)/float64(benchSlice))))
+		for range turns {
 			for i := range ms {
-				if err := ms[i].run(ctx, b.o.inFlight, b.o.duration/time.Duration(slices)); err != nil {
+				if err := ms[i].run(ctx, b.o.inFlight, b.o.duration/time.Duration(turns)); err != nil {
 					return err
 				}
 			}
@@ -119,7 +126,8 @@ type overloadObject struct {
 	Node    string  `json:"node"`
 	Queries string  `json:"queries"`
 	Peak    float64 `json:"peak_per_second"`
-	Asked   float64 `json:"asked_per_second"`
+	Wanted  float64 `json:"wanted_per_second"`
+	Asked   float64 `json:"asked_per_second"` // what was sent
 	Goodput float64 `json:"goodput_per_second"`
 	Ratio   float64 `json:"goodput_ratio"`
 	PeakCPU float64 `json:"peak_cpu_microseconds,omitempty"`
@@ -147,7 +155,7 @@ func (b *bench) overload(ctx context.Context, t *benchTarget) error {
 	}
 	after, _ := residentMemory(t.pid)
 	o := overloadObject{
-		Node: t.name, Queries: over.row.name, Peak: math.Round(peak.result.Rate()),
+		Node: t.name, Queries: over.row.name, Peak: math.Round(peak.result.Rate()), Wanted: over.row.rate,
 		Asked: math.Round(float64(over.result.Sent) / b.o.duration.Seconds()), Goodput: math.Round(over.result.Rate()),
 		PeakCPU: roundTo(peak.cost(), 1000), CPU: roundTo(over.cost(), 1000),
 		Wrong: over.result.Wrong, Before: before, After: after,
@@ -155,10 +163,22 @@ func (b *bench) overload(ctx context.Context, t *benchTarget) error {
 	if o.Peak > 0 {
 		o.Ratio = roundTo(o.Goodput/o.Peak, 1000)
 	}
-	const mebibyte = 1 << 20
-	text := fmt.Sprintf("%-12s %-16s asked %.0f/s, %.0f/s right, %.2f of the %.0f/s of a closed loop; "+
+	return b.out.print(o.text(), o)
+}
+
+// text is o for people. The asker may be too slow for what is wanted of it, above all
+// where it has to share the processors with the node.
+func (o *overloadObject) text() string {
+	const (
+		mebibyte = 1 << 20
+		enough   = 0.99
+	)
+	short := ""
+	if o.Asked < enough*o.Wanted {
+		short = " (the asker could not send more)"
+	}
+	return fmt.Sprintf("%-12s %-16s wanted %.0f/s, sent %.0f/s%s, %.0f/s right, %.2f of the %.0f/s of a closed loop; "+
 		"CPU %.2f µs a right reply, there %.2f; memory %.1f MiB, before %.1f",
-		t.name, o.Queries, o.Asked, o.Goodput, o.Ratio, o.Peak, o.CPU, o.PeakCPU,
-		float64(after)/mebibyte, float64(before)/mebibyte)
-	return b.out.print(text, o)
+		o.Node, o.Queries, o.Wanted, o.Asked, short, o.Goodput, o.Ratio, o.Peak, o.CPU, o.PeakCPU,
+		float64(o.After)/mebibyte, float64(o.Before)/mebibyte)
 }

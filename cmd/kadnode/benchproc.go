@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"runtime"
 	"strconv"
 	"time"
 )
@@ -30,6 +33,12 @@ func cpuTime(pid int) (time.Duration, bool) {
 		total += time.Duration(ns)
 	}
 	return total, true
+}
+
+// processGone tells that there is no such process. It is known on Linux alone.
+func processGone(pid int) bool {
+	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+	return runtime.GOOS == "linux" && errors.Is(err, fs.ErrNotExist)
 }
 
 // residentMemory returns the bytes of memory that a process has, on Linux.

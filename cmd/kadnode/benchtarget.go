@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -12,16 +13,22 @@ import (
 	"github.com/kadnode/kadnode/krpc/load"
 )
 
-// benchReady is how long a node may take to answer its first query and fill its table.
-const benchReady = 30 * time.Second
+const (
+	// benchAnswer is how long a node that runs may take to answer its first query.
+	benchAnswer = 5 * time.Second
+	// benchReady is how long one may take to start, and then to fill its table.
+	benchReady = 30 * time.Second
+)
 
 // benchTarget is a node under load.
 type benchTarget struct {
 	name string
-	pid  int // 0: its processor time is not measured
+	pid  int           // 0: its processor time is not measured
+	wait time.Duration // at most, for its first reply
 	gen  *load.Generator
 	// stores says that it takes announces of peers.
 	stores bool
+	warned bool // that queries are lost
 }
 
 // takes tells whether row can be measured at t.
@@ -33,21 +40,49 @@ func (t *benchTarget) open(ctx context.Context, cfg load.Config, stderr io.Write
 	if t.gen, err = load.Open(cfg); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, benchReady)
-	defer cancel()
-	p, err := t.gen.Prepare(ctx)
+	p, err := t.prepare(ctx)
 	if err != nil {
 		t.gen.Close()
 		return fmt.Errorf("%s: %w", t.name, err)
 	}
 	t.stores = cfg.Echo || p.Peers > 0
 	if !cfg.Echo {
-		fmt.Fprintf(stderr, "%s: node %v has met %d of our nodes and taken %d peers\n", t.name, p.ID, p.Known, p.Peers)
+		fmt.Fprintf(stderr, "%s: node %v %s\n", t.name, p.ID, whatItHas(p))
 	}
 	if !t.stores {
-		fmt.Fprintf(stderr, "%s: what is about the peers that it stores is left out\n", t.name)
+		fmt.Fprintf(stderr, "%s: what is about the peers that it stores is left out%s\n", t.name, mayBePrivate)
 	}
 	return nil
+}
+
+// mayBePrivate is why a node may not take what is on this host.
+const mayBePrivate = " (kadnode on all addresses: --allow-private)"
+
+func (t *benchTarget) prepare(ctx context.Context) (load.Prepared, error) {
+	first, cancel := context.WithTimeout(ctx, t.wait)
+	defer cancel()
+	err := t.gen.Greet(first)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return load.Prepared{}, fmt.Errorf("no answer within %v", t.wait)
+	}
+	if err != nil {
+		return load.Prepared{}, err
+	}
+	ctx, cancel = context.WithTimeout(ctx, benchReady)
+	defer cancel()
+	return t.gen.Prepare(ctx)
+}
+
+// whatItHas tells what the preparation has come to.
+func whatItHas(p load.Prepared) string {
+	switch {
+	case p.Nodes == 0:
+		return fmt.Sprintf("has taken %d peers", p.Peers)
+	case p.Known == 0:
+		return fmt.Sprintf("has taken %d peers, and had no place for our nodes", p.Peers)
+	default:
+		return fmt.Sprintf("has met %d of our %d nodes and taken %d peers", p.Known, p.Nodes, p.Peers)
+	}
 }
 
 func (t *benchTarget) close() { t.gen.Close() }
@@ -86,6 +121,22 @@ func (m *measurement) run(ctx context.Context, inFlight int, d time.Duration) er
 	m.ours += oursAfter - ours
 	m.timed = known && still
 	return nil
+}
+
+// maxLoss is the share of lost queries above which a closed loop measures something
+// other than how fast the node answers.
+const maxLoss = 0.001
+
+// warn says, once for each node, that queries of a closed loop were lost.
+func (m *measurement) warn(stderr io.Writer) {
+	r := &m.result
+	if m.row.rate > 0 || m.target.warned || float64(r.Lost) <= maxLoss*float64(r.Sent) {
+		return
+	}
+	m.target.warned = true
+	fmt.Fprintf(stderr, "%s: %s: %d of %d queries were lost: perhaps the node limits the queries of one address "+
+		"(kadnode: --rate-limit 0) or cannot keep up\n",
+		m.target.name, m.row.name, r.Lost, r.Sent)
 }
 
 // cost returns the processor time of a right reply in microseconds; 0 if unknown.

@@ -119,6 +119,9 @@ func newFlood(t *testing.T, s *server) *load.Generator {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { g.Close() })
+	if err := g.Greet(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if p, err := g.Prepare(t.Context()); err != nil || p.Peers == 0 {
 		t.Fatalf("%d peers stored, error %v", p.Peers, err)
 	}

@@ -59,7 +59,7 @@ type Generator struct {
 	fault   string       // the first thing that was wrong in a run
 }
 
-// Open binds the address to ask from. Prepare is next.
+// Open binds the address to ask from. Greet is next.
 func Open(cfg Config) (*Generator, error) {
 	if cfg.Rand == nil || !cfg.Target.IsValid() || cfg.Target.Port() == 0 {
 		return nil, errors.New("load: open: Target and Rand are required")

@@ -92,6 +92,9 @@ func openPopulated(t *testing.T, cfg Config) *Generator {
 	t.Cleanup(func() { g.Close() })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+	if err := g.Greet(ctx); err != nil {
+		t.Fatal(err)
+	}
 	p, err := g.Prepare(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -221,6 +224,9 @@ func TestNodeThatStoresNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.Close()
+	if err := g.Greet(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if p, err := g.Prepare(t.Context()); err != nil || p.Peers != 0 {
 		t.Fatalf("prepared %+v, error %v", p, err)
 	}
@@ -240,7 +246,7 @@ func TestNobodyAnswers(t *testing.T) {
 	defer g.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := g.Prepare(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if err := g.Greet(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -33,21 +33,27 @@ type credential struct {
 // Prepared is what the node under test holds once it is prepared.
 type Prepared struct {
 	ID    krpc.ID
-	Known int // those of our nodes that it has asked something
+	Nodes int // ours that were there to be known; 0: it has the table that it has
+	Known int // of these, those that it has asked something
 	Peers int // announces that it has taken, in 64 swarms; 0: it stores none
 }
 
-// Prepare waits until the node answers, fills its table if the generator has addresses
-// for that, and announces the peers that are asked for later. A node that does not
-// answer before ctx ends is an error; one that stores no peers is none.
+// Greet waits until the node answers. One that does not before ctx ends is an error.
+// Prepare is next.
+func (g *Generator) Greet(ctx context.Context) error {
+	if err := g.drive(ctx, &hello{g: g}, pace{inFlight: 1, lasts: untilDone}); err != nil {
+		return fmt.Errorf("load: greet: no reply from %v: %w", g.cfg.Target, err)
+	}
+	return nil
+}
+
+// Prepare fills the table of the node if the generator has addresses for that, and
+// announces the peers that are asked for later. A node that does not answer all of that
+// before ctx ends is an error; one that stores no peers is none.
 func (g *Generator) Prepare(ctx context.Context) (Prepared, error) {
 	g.swarms = make([]krpc.ID, swarms)
 	for i := range g.swarms {
 		g.randomID(&g.swarms[i])
-	}
-	hello := &hello{g: g}
-	if err := g.drive(ctx, hello, pace{inFlight: 1, lasts: untilDone}); err != nil {
-		return Prepared{}, fmt.Errorf("load: prepare: no reply from %v: %w", g.cfg.Target, err)
 	}
 	if g.cfg.Echo {
 		g.pretend()
@@ -61,7 +67,7 @@ func (g *Generator) Prepare(ctx context.Context) (Prepared, error) {
 	if err := g.enrol(ctx); err != nil {
 		return Prepared{}, fmt.Errorf("load: prepare: few announces are answered; does the node limit its askers? %w", err)
 	}
-	return Prepared{g.server, g.met(), len(g.credentials)}, nil
+	return Prepared{g.server, len(g.population), g.met(), len(g.credentials)}, nil
 }
 
 // Renew gets new tokens, and has the swarms stay, if it is time to. It is for before a
