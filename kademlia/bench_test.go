@@ -64,3 +64,24 @@ func BenchmarkServe(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkToken(b *testing.B) {
+	var k tokens
+	k.rotate(testRand(1))
+	addr, target := addrIn(1).Addr(), krpc.RandomID(testRand(2))
+	token := k.issue(nil, addr, target)
+	b.Run("issue", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			k.issue(token[:0], addr, target)
+		}
+	})
+	b.Run("valid", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if !k.valid(token, addr, target) {
+				b.Fatal("refused")
+			}
+		}
+	})
+}
