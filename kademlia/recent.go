@@ -18,7 +18,7 @@ const (
 )
 
 // recent is where a lookup has ended: who asks for peers often announces himself right
-// after that.
+// after that (Lookup.Reuse).
 type recent struct {
 	method  krpc.Method
 	at      time.Time

@@ -22,6 +22,9 @@ type AnnounceOptions struct {
 	ImpliedPort bool
 	// Seed says that the peer has everything (BEP 33).
 	Seed bool
+	// Reuse has a search for the same peers that ended within the last four minutes do: its
+	// nodes and tokens are used again, and nobody is asked for peers.
+	Reuse bool
 }
 
 func (o AnnounceOptions) validate() error {
@@ -40,8 +43,7 @@ type AnnounceResult struct {
 
 // AnnouncePeer announces this host as a peer of ih at every node: each looks up
 // ih and asks the k closest nodes that gave it a token to store its address. onPeer
-// is told of the peers on the way and may be nil: then what FindPeers has found in the last
-// four minutes is used again, and only the stores are sent. It and onDone are called as by
+// is told of the peers on the way and may be nil; it and onDone are called as by
 // FindPeers. stop ends the announce early. The error is nil or ErrNoPort.
 func (t *Tracker) AnnouncePeer(ih krpc.ID, o AnnounceOptions, onPeer func(netip.AddrPort), onDone func(AnnounceResult)) (stop func(), err error) {
 	if err := o.validate(); err != nil {
@@ -74,7 +76,7 @@ func (t *Tracker) newAnnounce(ih krpc.ID, o AnnounceOptions, onDone func(Announc
 
 func (a *announce) lookup(i int) kademlia.Lookup {
 	l := a.search.lookup(i)
-	l.Reuse = a.onPeer == nil
+	l.Reuse = a.o.Reuse
 	l.Done = func(kademlia.LookupResult) { a.storeAt(i) }
 	return l
 }

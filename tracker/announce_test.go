@@ -246,9 +246,9 @@ func TestAnnounceAfterALookupOnlyStores(t *testing.T) {
 		}
 	})
 	ih := hashOf(1)
-	announce := func(onPeer func(netip.AddrPort)) (queries, stored int) {
+	announce := func(reuse bool) (queries, stored int) {
 		t.Helper()
-		_, err := ss.m.AnnouncePeer(ih, AnnounceOptions{Port: 1}, onPeer, func(res AnnounceResult) {
+		_, err := ss.m.AnnouncePeer(ih, AnnounceOptions{Port: 1, Reuse: reuse}, nil, func(res AnnounceResult) {
 			queries, stored = res.Lookups[0].Queries, res.Stored
 		})
 		if err != nil {
@@ -265,17 +265,17 @@ func TestAnnounceAfterALookupOnlyStores(t *testing.T) {
 	}
 	ss.m.FindPeers(ih, nil, func(PeersResult) {})
 	ss.w.clock.Run(time.Second)
-	q, s := announce(nil)
+	q, s := announce(true)
 	expect("after a lookup", q, s, 0, 8)
-	q, s = announce(func(netip.AddrPort) {})
-	expect("that asks for peers", q, s, 8, 8)
+	q, s = announce(false)
+	expect("that does not want it", q, s, 8, 8)
 	refuse = true
-	q, s = announce(nil)
+	q, s = announce(true)
 	expect("that nobody takes", q, s, 0, 0)
 	refuse = false
-	q, s = announce(nil)
+	q, s = announce(true)
 	expect("after a failure", q, s, 8, 8)
 	ss.w.clock.Run(5 * time.Minute)
-	q, s = announce(nil)
+	q, s = announce(true)
 	expect("after five minutes", q, s, 8, 8)
 }
