@@ -31,7 +31,7 @@ func TestResidentMemory(t *testing.T) {
 		return n
 	}
 	addr := netip.MustParseAddrPort(node.Listen[0])
-	neighbours := benchTarget{name: "node"}
+	neighbours := benchTarget{name: "node", wait: benchAnswer}
 	if err := neighbours.open(t.Context(), load.Config{Target: addr}, t.Output()); err != nil {
 		t.Fatal(err)
 	}
