@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -205,10 +206,14 @@ func TestFaultsAreFound(t *testing.T) {
 func TestLateRepliesAreNotThoseToLaterQueries(t *testing.T) {
 	n := startFakeNode(t)
 	g := openPrepared(t, Config{Target: n.addr, Timeout: 60 * time.Millisecond})
-	slow := func(*krpc.Request) error { time.Sleep(300 * time.Millisecond); return nil }
+	late := make(chan struct{})
+	answer := sync.OnceFunc(func() { close(late) })
+	t.Cleanup(answer)
+	slow := func(*krpc.Request) error { <-late; return nil }
 	n.spoil.Store(&slow)
 	g.runFor(t, Options{Mix: Only(FindNode), InFlight: 1, Requests: 2})
 	n.spoil.Store(nil)
+	answer()
 	r := g.runFor(t, Options{Mix: Only(Ping), InFlight: 1, Duration: time.Second})
 	if r.Wrong > 0 || r.Replies == 0 {
 		t.Errorf("result %+v", r)
