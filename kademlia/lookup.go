@@ -63,6 +63,7 @@ type candidate struct {
 type lookup struct {
 	target     krpc.ID
 	k, alpha   int
+	widest     int         // alpha at first, and again at the end
 	tokens     bool        // it ends with k tokens, or k nodes that give none
 	candidates []candidate // closest first
 	queries    int
@@ -70,12 +71,13 @@ type lookup struct {
 	shells     int  // that were widened to
 	first      bool // nobody has answered or stalled yet
 	sated      bool // what somebody waited for is found: it does not insist on who is most likely dead
+	settled    bool // the last reply named none of the k closest
 	frugal     bool // it asks nobody for the case that one of the k closest fails
 	expecting  int  // queries under way that may name candidates beside theirs
 }
 
 func newLookup(target krpc.ID, k, alpha int) *lookup {
-	return &lookup{target: target, k: k, alpha: alpha, shell: 8*krpc.IDLen + 1, first: true}
+	return &lookup{target: target, k: k, alpha: alpha, widest: alpha, shell: 8*krpc.IDLen + 1, first: true}
 }
 
 // start takes in our own contacts. Of those as close as the alpha-th, in bits shared with
@@ -127,7 +129,19 @@ func (l *lookup) add(n krpc.NodeInfo, depth int) bool {
 		l.candidates = slices.Delete(l.candidates, i, i+1)
 	}
 	l.candidates = slices.Insert(l.candidates, at, candidate{node: n, depth: depth})
+	l.settled = l.settled && l.living(at) >= l.k
 	return true
+}
+
+// living returns how many of the n closest candidates have not failed.
+func (l *lookup) living(n int) int {
+	dead := 0
+	for i := range l.candidates[:n] {
+		if s := l.candidates[i].state; s == failed || s == silent {
+			dead++
+		}
+	}
+	return n - dead
 }
 
 // taken tells whether a live candidate is at the same address, or in the same
@@ -182,7 +196,7 @@ walk:
 			}
 		case asked:
 			waiting = true
-			if underWay++; underWay == l.alpha {
+			if underWay++; underWay >= l.width() {
 				return moveWait, n, 0
 			}
 		case resent:
@@ -224,6 +238,16 @@ walk:
 	default:
 		return moveEnd, n, 0
 	}
+}
+
+// width returns how many queries are under way at most. One that is sated has only to ask who
+// is left of the k closest: once a reply has named no more of them, all at once costs
+// nothing but those that turn out not to be needed (section 2.3 of the paper).
+func (l *lookup) width() int {
+	if l.sated && l.settled {
+		return l.widest
+	}
+	return l.alpha
 }
 
 // tries returns how often to ask a node, at most. Of those that do not answer at first, most
@@ -315,7 +339,7 @@ func (l *lookup) replied(n krpc.NodeInfo, token []byte) (depth int, ok bool) {
 	if c == nil || c.state == replied || c.state == fresh {
 		return 0, false
 	}
-	c.state, c.token, l.first = replied, token, false
+	c.state, c.token, l.first, l.settled = replied, token, false, true
 	return c.depth, true
 }
 

@@ -69,6 +69,22 @@ func TestLookupAsksAlphaOfTheClosest(t *testing.T) {
 	}
 }
 
+func TestSatedLookupAsksAllThatAreLeftAtOnce(t *testing.T) {
+	l := startLookup(4, 6, 10, 20, 30, 40, 50, 60, 70)
+	expectAsks(t, l, 10, 20, 30, 40, 50, 60)
+	l.alpha, l.sated = 2, true // two of them have sent peers
+	for _, d := range []int{50, 60} {
+		l.replied(at(d), nil)
+	}
+	l.failed(at(10))
+	l.failed(at(20))
+	l.add(at(45), 2)
+	l.add(at(46), 2)
+	expectAsks(t, l) // still coming nearer, by two at a time
+	l.replied(at(30), nil)
+	expectAsks(t, l, 45, 46, 70) // it has named nobody
+}
+
 func TestFrugalLookupAsksTheClosestAlone(t *testing.T) {
 	l := startLookup(2, 3, 50, 10, 40, 20, 30)
 	l.frugal, l.tokens = true, true
