@@ -1,0 +1,199 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"time"
+)
+
+// position is how far the files have been replayed.
+type position struct {
+	highest  uint64            // number of a file that was seen
+	snapshot uint64            // the one that was replayed; 0: none
+	last     extent            // of it
+	logs     map[uint64]extent // from its number on
+}
+
+// Load replays what is recorded. The process that records may still be at it: then Start
+// replays the rest, which is short.
+//
+// Damaged parts are left out, which Start logs; an error is one of reading, or ErrNewer, and
+// says that nothing has been changed.
+func (l *Log) Load() error {
+	if l == nil {
+		return nil
+	}
+	l.pos.logs = make(map[uint64]extent)
+	if err := l.replay(); err != nil {
+		return fmt.Errorf("journal: load: %w", err)
+	}
+	return nil
+}
+
+// Start replays what was recorded since Load, by a process that has ended, and begins to
+// record. If the disk refuses that, the Log says so in Err, goes on, and Run tries again.
+func (l *Log) Start() error {
+	if l == nil {
+		return nil
+	}
+	if err := l.replay(); err != nil {
+		return fmt.Errorf("journal: load: %w", err)
+	}
+	l.warn(snapshotName(l.pos.snapshot), l.pos.last)
+	l.counters.snapshot.Store(l.pos.last.size())
+	for n, at := range l.pos.logs {
+		l.warn(logName(n), at)
+		l.counters.logBytes.Add(at.size())
+	}
+	l.upkeep.Lock()
+	l.number, l.logs, l.compacted = l.pos.highest, len(l.pos.logs), l.cfg.Now()
+	l.upkeep.Unlock()
+	if _, _, err := l.rotate(); err != nil {
+		l.noteGap(err)
+	}
+	return nil
+}
+
+// warn logs what is left out of a file for good.
+func (l *Log) warn(name string, at extent) {
+	if bytes := at.skipped + at.tail; bytes > 0 {
+		l.counters.damaged.Add(bytes)
+		l.log.Warn("a part of the log is left out: it is damaged, or was not written to its end", "file", name, "bytes", bytes)
+	}
+}
+
+// replay replays what was not yet. Files that go meanwhile have been replaced by a snapshot,
+// with which it begins again.
+func (l *Log) replay() error {
+	const tries = 5 // nobody takes snapshots that fast
+	var err error
+	for range tries {
+		if err = l.replayOnce(); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return err
+}
+
+func (l *Log) replayOnce() error {
+	d, err := l.list()
+	if err != nil {
+		return err
+	}
+	if err := l.replaySnapshot(d.snapshots); err != nil {
+		return err
+	}
+	for _, n := range d.logs {
+		l.pos.highest = max(l.pos.highest, n)
+		if n < l.pos.snapshot {
+			continue
+		}
+		before := l.pos.logs[n]
+		at, err := l.replayFile(logName(n), kindLog, before.end)
+		if err != nil {
+			return err
+		}
+		at.skipped += before.skipped
+		l.pos.logs[n] = at
+	}
+	return nil
+}
+
+// replaySnapshot replays the last of the snapshots that can be read, unless it was already.
+func (l *Log) replaySnapshot(numbers []uint64) error {
+	for _, n := range slices.Backward(numbers) {
+		l.pos.highest = max(l.pos.highest, n)
+		if n <= l.pos.snapshot {
+			return nil
+		}
+		at, err := l.replayFile(snapshotName(n), kindSnapshot, 0)
+		if err != nil {
+			return err
+		}
+		if at.end == 0 {
+			continue
+		}
+		l.pos.snapshot, l.pos.last = n, at
+		maps.DeleteFunc(l.pos.logs, func(log uint64, _ extent) bool { return log < n })
+		if !at.whole {
+			l.log.Warn("the end of a snapshot is missing", "file", snapshotName(n))
+		}
+		return nil
+	}
+	return nil
+}
+
+// replayFile replays the frames of a file from offset on. One whose header is damaged or not
+// whole has none.
+func (l *Log) replayFile(name string, k kind, offset int64) (extent, error) {
+	now := l.cfg.Now()
+	at, err := readFile(l.cfg.FS, name, k, offset, func(at time.Time, records []byte) { l.replayFrame(records, at, now) })
+	switch {
+	case errors.Is(err, errShort):
+		return at, nil // a crash came right after it was made
+	case errors.Is(err, errDamaged):
+		l.log.Error("a file of the log is left out: its header is damaged", "file", name)
+		return at, nil
+	case err != nil:
+		return at, fmt.Errorf("%s: %w", name, err)
+	}
+	return at, nil
+}
+
+func (l *Log) replayFrame(records []byte, at, now time.Time) {
+	for len(records) > 0 {
+		tag, record, rest, err := nextRecord(records)
+		if err != nil {
+			l.counters.notReplayed.Add(1)
+			return
+		}
+		records = rest
+		if s := l.states[tag]; s != nil {
+			err = s.Replay(record, at, now)
+		} else {
+			err = errDamaged
+		}
+		if err != nil {
+			l.counters.notReplayed.Add(1)
+		} else {
+			l.counters.replayed.Add(1)
+		}
+	}
+}
+
+// Close writes and syncs what was appended. What is appended from now on is dropped. It returns
+// what Err does. To close again does nothing.
+func (l *Log) Close() error {
+	if l == nil {
+		return nil
+	}
+	l.stopping.Store(true)
+	l.upkeep.Lock()
+	defer l.upkeep.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	for l.compacting {
+		l.idle.Wait()
+	}
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.write()
+	l.mu.Lock()
+	l.recording = false
+	l.mu.Unlock()
+	l.settle()
+	f := l.file
+	if l.file = nil; f == nil {
+		return l.Err()
+	}
+	var err error
+	if f.dirty && l.cfg.Sync != SyncNever {
+		err = l.syncFile(f)
+	}
+	return errors.Join(l.Err(), err, f.Close())
+}
