@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -31,13 +33,18 @@ func (l *Log) takeCompaction(wanted func() bool) bool {
 // logs are half as long as the last one, so that all files together are less than three times
 // the state also while the next one is being written.
 func (l *Log) due() bool {
-	return l.Err() != nil || l.logs > maxLogs ||
-		l.counters.logBytes.Load() > max(minLog, l.counters.snapshot.Load()/2) ||
+	return l.Err() != nil || l.logs > maxLogs || l.long() ||
 		l.cfg.Now().Sub(l.compacted).Abs() > l.cfg.Compact
 }
 
-// Hold has no snapshot taken until it is called with false: another process is to read the
-// files, and to find them where they are. It returns when none is being taken.
+// long tells whether the logs are so long that a snapshot is due.
+func (l *Log) long() bool {
+	return l.counters.logBytes.Load() > max(minLog, l.counters.snapshot.Load()/2)
+}
+
+// Hold has no snapshot taken until it is called with false: another process is to load the
+// files. One that was taken between its Load and its Start would not tell it what was removed
+// since. It returns when none is being taken.
 func (l *Log) Hold(on bool) {
 	if l == nil {
 		return
@@ -61,8 +68,12 @@ func (l *Log) compact() error {
 	defer l.upkeep.Unlock()
 	l.compacting = false
 	l.idle.Broadcast()
+	l.asked.Store(false)
 	if err != nil {
-		l.noteStuck(err)
+		err = fmt.Errorf("journal: snapshot: %w", err)
+		if !errors.Is(err, errStopped) {
+			l.noteStuck(err)
+		}
 		return err
 	}
 	l.logs, l.compacted = 1, l.cfg.Now()
@@ -106,7 +117,7 @@ func (l *Log) rotate() (number uint64, replaced int64, err error) {
 	l.upkeep.Lock()
 	defer l.upkeep.Unlock()
 	l.mu.Lock()
-	again := l.stuck != nil && l.recording
+	again := l.stuck != nil && l.recording && l.begun == l.number
 	l.mu.Unlock()
 	if again {
 		return l.number, l.replaced, nil
@@ -117,6 +128,7 @@ func (l *Log) rotate() (number uint64, replaced int64, err error) {
 		return 0, 0, err
 	}
 	old := l.begin(next)
+	l.begun = l.number
 	l.logs++
 	l.replaced = l.counters.logBytes.Load()
 	l.counters.logBytes.Add(next.size)
@@ -132,16 +144,15 @@ func (l *Log) rotate() (number uint64, replaced int64, err error) {
 	return l.number, l.replaced, nil
 }
 
-// begin has what is appended from now on written to next, and returns the file before.
+// begin has what is not written yet, and all from now on, written to next, and returns the file
+// before.
 func (l *Log) begin(next *file) (old *file) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	l.write()
 	old, l.file = l.file, next
 	l.mu.Lock()
 	l.recording = true
 	l.mu.Unlock()
-	l.settle()
 	return old
 }
 
@@ -164,7 +175,7 @@ func (l *Log) create(name string, k kind) (*file, error) {
 		l.cfg.FS.Remove(name) // or the next snapshot does
 		return nil, err
 	}
-	return &file{File: f, salt: s, size: int64(n)}, nil
+	return &file{File: f, name: name, salt: s, size: int64(n)}, nil
 }
 
 // writeSnapshot writes the snapshot that replaces the logs before number.
@@ -181,6 +192,10 @@ func (l *Log) writeSnapshot(number uint64) (size int64, err error) {
 		err = e
 	}
 	if err == nil {
+		// The log is replayed over the snapshot: were the end of it lost, what it has of earlier
+		// would replace what the snapshot has of later.
+		l.Commit()
+		l.Sync()
 		err = l.cfg.FS.Rename(name, snapshotName(number))
 	}
 	if err != nil {
@@ -226,6 +241,9 @@ type snapshotWriter struct {
 const syncStep = 4 << 20
 
 func (w *snapshotWriter) add(tag Tag, record []byte) error {
+	if len(record) > MaxRecord {
+		return fmt.Errorf("tag %d: a record of %d bytes", tag, len(record))
+	}
 	if len(w.frame) == 0 {
 		w.frame = append(w.frame, make([]byte, frameHeaderLen)...)
 	}
@@ -237,7 +255,7 @@ func (w *snapshotWriter) add(tag Tag, record []byte) error {
 }
 
 func (w *snapshotWriter) flush() error {
-	w.salt.sealFrame(w.frame, w.at)
+	w.salt.sealFrame(w.frame, w.size, w.at)
 	n, err := w.Write(w.frame)
 	w.size += int64(n)
 	w.unsynced += n

@@ -15,8 +15,9 @@ import (
 //	        time in milliseconds since 1970 i64, checksum u32, records
 //	record: tag u8, length uvarint, bytes
 //
-// The checksum of a frame is CRC-32C, begun with the high half of the salt, of what is before it
-// and of the records. The last frame of a snapshot has no records.
+// The checksum of a frame is CRC-32C of what is before it and of the records, begun with the high
+// half of the salt xor its place in the file: a frame that a disk has put elsewhere is none. The
+// last frame of a snapshot has no records.
 const (
 	magic   = "kadnode\n"
 	version = 1
@@ -56,9 +57,9 @@ type salt uint64
 
 func (s salt) marker() uint32 { return uint32(s) }
 
-// sum returns the checksum of a frame with such a header.
-func (s salt) sum(header, records []byte) uint32 {
-	return crc32.Update(crc32.Update(uint32(s>>32), castagnoli, header[:frameHeaderLen-4]), castagnoli, records)
+// sum returns the checksum of a frame with such a header at a place of the file.
+func (s salt) sum(pos int64, header, records []byte) uint32 {
+	return crc32.Update(crc32.Update(uint32(s>>32)^uint32(pos), castagnoli, header[:frameHeaderLen-4]), castagnoli, records)
 }
 
 // appendFileHeader appends what a file begins with.
@@ -81,7 +82,8 @@ func parseFileHeader(b []byte, want kind) (salt, error) {
 	}
 	for h := range 2 {
 		b := b[h*headerLen:][:headerLen]
-		if crc32.Checksum(b[:headerLen-4], castagnoli) != binary.LittleEndian.Uint32(b[headerLen-4:]) {
+		if string(b[:len(magic)]) != magic ||
+			crc32.Checksum(b[:headerLen-4], castagnoli) != binary.LittleEndian.Uint32(b[headerLen-4:]) {
 			continue
 		}
 		b = b[len(magic):]
@@ -96,13 +98,13 @@ func parseFileHeader(b []byte, want kind) (salt, error) {
 	return 0, errDamaged
 }
 
-// sealFrame completes a frame, which begins with room for its header.
-func (s salt) sealFrame(frame []byte, at time.Time) {
+// sealFrame completes a frame, which begins with room for its header, to be written at pos.
+func (s salt) sealFrame(frame []byte, pos int64, at time.Time) {
 	records := frame[frameHeaderLen:]
 	binary.LittleEndian.PutUint32(frame, s.marker())
 	binary.LittleEndian.PutUint32(frame[4:], uint32(len(records)))
 	binary.LittleEndian.PutUint64(frame[8:], uint64(at.UnixMilli()))
-	binary.LittleEndian.PutUint32(frame[16:], s.sum(frame, records))
+	binary.LittleEndian.PutUint32(frame[16:], s.sum(pos, frame, records))
 }
 
 // frameLen returns the length of the records after a frame's header, if it may be one.
@@ -111,10 +113,10 @@ func (s salt) frameLen(header []byte) (n int, ok bool) {
 	return int(length), binary.LittleEndian.Uint32(header) == s.marker() && length <= maxFrame
 }
 
-// openFrame returns the time of a frame, if header and records are one.
-func (s salt) openFrame(header, records []byte) (at time.Time, ok bool) {
+// openFrame returns the time of a frame, if header and records, read at pos, are one.
+func (s salt) openFrame(pos int64, header, records []byte) (at time.Time, ok bool) {
 	at = time.UnixMilli(int64(binary.LittleEndian.Uint64(header[8:])))
-	return at, binary.LittleEndian.Uint32(header[16:]) == s.sum(header, records)
+	return at, binary.LittleEndian.Uint32(header[16:]) == s.sum(pos, header, records)
 }
 
 // appendRecord appends a record to a frame.

@@ -17,6 +17,8 @@ type FS interface {
 	Remove(name string) error
 	// Names returns the names of all files.
 	Names() ([]string, error)
+	// SyncFile is Sync of a file that somebody else has written.
+	SyncFile(name string) error
 	// Sync has what was created, renamed and removed outlast a crash of the machine.
 	Sync() error
 }
@@ -72,6 +74,16 @@ func (d Dir) Names() ([]string, error) {
 		names = append(names, e.Name())
 	}
 	return names, nil
+}
+
+// SyncFile implements FS.
+func (d Dir) SyncFile(name string) error {
+	f, err := os.OpenFile(d.path(name), os.O_WRONLY, 0) // to read is not enough for all systems
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
 }
 
 // Sync implements FS. Where the system cannot sync a directory it sees to it by itself.

@@ -51,10 +51,24 @@ func (l *Log) Start() error {
 	l.upkeep.Lock()
 	l.number, l.logs, l.compacted = l.pos.highest, len(l.pos.logs), l.cfg.Now()
 	l.upkeep.Unlock()
+	l.syncFound()
 	if _, _, err := l.rotate(); err != nil {
 		l.noteGap(err)
 	}
 	return nil
+}
+
+// syncFound syncs the logs of the processes before, which may have been killed between a write
+// and a sync.
+func (l *Log) syncFound() {
+	if l.cfg.Sync == SyncNever {
+		return
+	}
+	for _, n := range slices.Sorted(maps.Keys(l.pos.logs)) {
+		if err := l.cfg.FS.SyncFile(logName(n)); err != nil {
+			l.noteGap(err)
+		}
+	}
 }
 
 // warn logs what is left out of a file for good.
@@ -182,10 +196,10 @@ func (l *Log) Close() error {
 	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	l.write()
 	l.mu.Lock()
 	l.recording = false
 	l.mu.Unlock()
+	l.write()
 	l.settle()
 	f := l.file
 	if l.file = nil; f == nil {

@@ -21,8 +21,8 @@ const (
 )
 
 var (
-	errFull    = errors.New("journal: more was recorded than could be written")
-	errStopped = errors.New("journal: closed meanwhile")
+	errFull    = errors.New("more was recorded than could be written")
+	errStopped = errors.New("closed meanwhile")
 )
 
 // Config configures a Log.
@@ -60,6 +60,7 @@ type Log struct {
 	overflow  bool   // while it was, a record did not fit
 	appended  uint64 // records
 	dropped   uint64 // of these
+	queued    uint64 // of these, in frame
 	failure   error  // why what is in memory is not all on disk; nil if it is
 	stuck     error  // why the last snapshot was not written; nil if it was
 
@@ -72,6 +73,7 @@ type Log struct {
 	// upkeep is held by who syncs, rotates or ends, and taken before writing.
 	upkeep     sync.Mutex
 	number     uint64 // of the last log that was begun, or tried to
+	begun      uint64 // of the one that is written
 	logs       int    // that no snapshot has replaced
 	replaced   int64  // bytes of the logs before the last one, that the next snapshot replaces
 	compacted  time.Time
@@ -81,15 +83,21 @@ type Log struct {
 	closed     bool
 
 	stopping atomic.Bool // closed, or about to be
+
+	wake  chan struct{} // to Run: a snapshot is due
+	asked atomic.Bool   // it was told, and no snapshot was taken or tried since
+
 	counters counters
 }
 
 // file is the log that is being written.
 type file struct {
 	File
+	name  string
 	salt  salt
 	size  int64
 	dirty bool // it has what is not synced
+	used  bool // it has a frame
 }
 
 // New returns a Log that records nothing yet.
@@ -100,7 +108,7 @@ func New(cfg Config) *Log {
 	if cfg.Compact == 0 {
 		cfg.Compact = time.Hour
 	}
-	l := &Log{cfg: cfg, log: cfg.Log, states: make(map[Tag]State)}
+	l := &Log{cfg: cfg, log: cfg.Log, states: make(map[Tag]State), wake: make(chan struct{}, 1)}
 	if l.log == nil {
 		l.log = slog.Default()
 	}
@@ -130,17 +138,24 @@ func (l *Log) Append(tag Tag, record []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.appended++
-	if fits := len(record) <= MaxRecord && len(l.frame)+len(record) <= maxFrame; !l.recording || !fits {
+	if !l.recording {
 		l.dropped++
-		l.overflow = l.recording
+		return
+	}
+	if len(l.frame) == 0 {
+		l.pending.Store(true)
+	}
+	if len(record) > MaxRecord || len(l.frame)+len(record) > maxFrame {
+		l.dropped++
+		l.overflow = true
 		return
 	}
 	if len(l.frame) == 0 {
 		var header [frameHeaderLen]byte
 		l.frame = append(l.frame, header[:]...)
-		l.pending.Store(true)
 	}
 	l.frame = appendRecord(l.frame, tag, record)
+	l.queued++
 }
 
 // Commit returns when all that was appended before is written: call it before anybody is told.
@@ -156,7 +171,7 @@ func (l *Log) Commit() {
 	if l.cfg.Sync == SyncAlways && l.file != nil && l.file.dirty {
 		l.file.dirty = false
 		if err := l.syncFile(l.file); err != nil {
-			l.fail(err)
+			l.fail(err, 0)
 		}
 	}
 	l.settle()
@@ -165,30 +180,44 @@ func (l *Log) Commit() {
 // write writes the frame, under writing.
 func (l *Log) write() {
 	l.mu.Lock()
-	frame := l.frame
+	frame, queued, overflow := l.frame, l.queued, l.overflow
 	l.frame, l.spare = l.spare[:0], nil
-	overflow := l.overflow
-	l.overflow = false
+	l.queued, l.overflow = 0, false
 	l.mu.Unlock()
 
-	if f := l.file; f != nil && len(frame) > 0 {
-		f.salt.sealFrame(frame, l.cfg.Now())
-		f.dirty = true
-		n, err := f.Write(frame)
-		f.size += int64(n)
-		l.counters.logBytes.Add(int64(n))
-		l.counters.writes.Add(1)
-		l.counters.written.Add(uint64(n))
-		if err != nil {
-			l.fail(err)
+	if len(frame) > 0 {
+		if err := l.writeFrame(frame); err != nil {
+			l.fail(err, queued)
 		}
 	}
 	if overflow {
-		l.fail(errFull)
+		l.fail(errFull, 0)
 	}
 	l.mu.Lock()
 	l.spare = frame[:0]
 	l.mu.Unlock()
+}
+
+func (l *Log) writeFrame(frame []byte) error {
+	f := l.file
+	f.salt.sealFrame(frame, f.size, l.cfg.Now())
+	f.dirty = true
+	n, err := f.Write(frame)
+	f.size += int64(n)
+	l.counters.logBytes.Add(int64(n))
+	l.counters.writes.Add(1)
+	l.counters.written.Add(uint64(n))
+	if err != nil {
+		return err
+	}
+	f.used = true
+	if l.long() && l.asked.CompareAndSwap(false, true) {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+	return nil
 }
 
 // settle takes note that what was appended before is written. Until then all who commit wait
@@ -202,15 +231,20 @@ func (l *Log) settle() {
 }
 
 // fail takes note, under writing, that nothing can be written any more, until there is a new
-// log.
-func (l *Log) fail(err error) {
-	if l.file != nil {
-		l.file.Close()
+// log, and that records were lost. A log that has none is removed: while the disk fails there
+// may be many.
+func (l *Log) fail(err error, lost uint64) {
+	if f := l.file; f != nil {
+		f.Close()
+		if !f.used {
+			l.cfg.FS.Remove(f.name)
+		}
 		l.file = nil
 	}
 	l.mu.Lock()
 	l.recording = false
-	l.frame = l.frame[:0]
+	l.dropped += lost + l.queued
+	l.frame, l.queued = l.frame[:0], 0
 	l.mu.Unlock()
 	l.noteGap(err)
 }
@@ -220,6 +254,7 @@ func (l *Log) noteGap(err error) {
 	l.counters.failures.Add(1)
 	l.mu.Lock()
 	known := l.failure != nil
+	err = fmt.Errorf("journal: %w", err)
 	l.failure = err
 	l.mu.Unlock()
 	if !known {

@@ -1,7 +1,6 @@
-package journal
+package journal_test
 
 import (
-	"fmt"
 	"iter"
 	"maps"
 	"math/rand/v2"
@@ -9,18 +8,20 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/kadnode/kadnode/journal"
 )
 
 // words is a State of words with the time they were last said.
 type words struct {
-	log *Log
-	tag Tag
+	log *journal.Log
+	tag journal.Tag
 
 	mu   sync.Mutex
 	said map[string]time.Time
 }
 
-func newWords(log *Log, tag Tag) *words {
+func newWords(log *journal.Log, tag journal.Tag) *words {
 	w := &words{log: log, tag: tag, said: make(map[string]time.Time)}
 	log.Attach(tag, w)
 	return w
@@ -59,13 +60,13 @@ func (w *words) want(t *testing.T, words ...string) {
 }
 
 // open loads and starts a log in fs with one state.
-func open(t testing.TB, fs FS, change ...func(*Config)) (*Log, *words) {
+func open(t testing.TB, fs journal.FS, change ...func(*journal.Config)) (*journal.Log, *words) {
 	t.Helper()
-	cfg := Config{FS: fs, Now: time.Now, Rand: rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))}
+	cfg := journal.Config{FS: fs, Now: time.Now, Rand: rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))}
 	for _, c := range change {
 		c(&cfg)
 	}
-	l := New(cfg)
+	l := journal.New(cfg)
 	w := newWords(l, 1)
 	if err := l.Load(); err != nil {
 		t.Fatal(err)
@@ -77,7 +78,7 @@ func open(t testing.TB, fs FS, change ...func(*Config)) (*Log, *words) {
 }
 
 func TestWhatIsCommittedIsThereAgain(t *testing.T) {
-	dir := Dir(t.TempDir())
+	dir := journal.Dir(t.TempDir())
 	l, w := open(t, dir)
 	w.say("one")
 	w.say("two")
@@ -98,21 +99,5 @@ func TestWhatIsCommittedIsThereAgain(t *testing.T) {
 	w.want(t, "four", "one", "three", "two")
 	if names, _ := dir.Names(); len(names) != 3 { // a snapshot, the log after it, and today's
 		t.Errorf("files %q", names)
-	}
-}
-
-func BenchmarkAppendCommit(b *testing.B) {
-	for _, batch := range []int{1, 16} {
-		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
-			l, _ := open(b, Dir(b.TempDir()))
-			record := make([]byte, 27)
-			b.ReportAllocs()
-			for b.Loop() {
-				for range batch {
-					l.Append(1, record)
-				}
-				l.Commit()
-			}
-		})
 	}
 }

@@ -46,6 +46,6 @@ func number(name, suffix string) (uint64, bool) {
 	if !ok {
 		return 0, false
 	}
-	n, err := strconv.ParseUint(digits, 10, 64)
-	return n, err == nil
+	n, err := strconv.ParseUint(digits, 10, 63)
+	return n, err == nil && fmt.Sprintf("%010d", n) == digits
 }

@@ -27,13 +27,19 @@ func readFile(fs FS, name string, k kind, offset int64, each func(at time.Time, 
 		return extent{}, err
 	}
 	r.at.end = max(offset, int64(fileHeaderLen))
+	again := int64(-1)
 	for pos := r.at.end; ; {
-		next, err := r.readFrames(pos)
+		bad, err := r.readFrames(pos)
 		if err != nil {
 			return r.at, err
 		}
-		if pos, err = r.findMarker(next); pos < 0 {
+		if pos, err = r.findMarker(bad); pos < 0 {
 			return r.at, err
+		}
+		// Of a file that is being written, the frame may have been half there: now that the
+		// next one is, it is whole.
+		if bad != again {
+			pos, again = bad, bad
 		}
 	}
 }
@@ -61,7 +67,7 @@ func (r *fileReader) seek(offset int64) error {
 	}
 	r.f = f
 	if r.buf == nil {
-		r.buf = bufio.NewReaderSize(f, 64<<10)
+		r.buf = bufio.NewReaderSize(f, 16<<10)
 	} else {
 		r.buf.Reset(f)
 	}
@@ -110,7 +116,7 @@ func (r *fileReader) readFrames(pos int64) (int64, error) {
 		if _, err := io.ReadFull(r.buf, records); err != nil {
 			return pos, notEnd(err)
 		}
-		at, ok := r.salt.openFrame(header, records)
+		at, ok := r.salt.openFrame(pos, header, records)
 		if !ok {
 			return pos, nil
 		}

@@ -35,14 +35,15 @@ func (l *Log) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-l.wake:
 		case <-ticker.C:
+			l.Commit()
+			if l.cfg.Sync > 0 && time.Since(synced) >= l.cfg.Sync-every/2 {
+				l.Sync()
+				synced = time.Now()
+			}
 		}
-		l.Commit()
 		now := time.Now()
-		if l.cfg.Sync > 0 && now.Sub(synced) >= l.cfg.Sync-every/2 {
-			l.Sync()
-			synced = now
-		}
 		if l.Err() == nil {
 			rest = 0
 		} else if now.Before(next) {
@@ -75,7 +76,7 @@ func (l *Log) Sync() {
 		l.writing.Lock()
 		defer l.writing.Unlock()
 		if l.file == f {
-			l.fail(err)
+			l.fail(err, 0)
 		}
 	}
 }
