@@ -15,10 +15,11 @@ const (
 	// DefaultMaxPending bounds the queries that wait for a reply: as many as are sent in
 	// DefaultHardTimeout at 2 500 a second, and some that wait to be sent.
 	DefaultMaxPending = 32768
-	// maxPaceDelay is the longest that a query waits for the outgoing limit. One that
-	// nobody waits for does not stand in line for longer than maxLaterDelay, but tries
-	// again: others find a short queue.
-	maxPaceDelay  = 2 * time.Second
+	// maxPaceDelay is the longest that a query waits for the outgoing limit. Queries that
+	// nobody waits for do not stand in that line: see backlog.
+	maxPaceDelay = 2 * time.Second
+	// maxLaterDelay is how far ahead these take places among the new remotes, where nobody
+	// else has to wait.
 	maxLaterDelay = time.Second
 )
 
@@ -110,6 +111,8 @@ type Endpoint struct {
 
 	mu      sync.Mutex // guards what follows
 	pending map[uint32]*transaction
+	strange backlog // of queries that wait for the limit on new remotes
+	unpaced backlog // of those that then wait for the pacer
 	rtt     RTT
 	closed  bool
 }
@@ -123,6 +126,8 @@ func NewEndpoint(cfg EndpointConfig) *Endpoint {
 		cfg.MaxPending = DefaultMaxPending
 	}
 	e := &Endpoint{cfg: cfg, pending: make(map[uint32]*transaction)}
+	e.strange = backlog{e: e, reserve: (*Endpoint).reserveRemote, next: (*transaction).awaitPacer}
+	e.unpaced = backlog{e: e, reserve: (*Endpoint).reservePace, next: (*transaction).depart}
 	e.limiter.Store(cfg.Limiter)
 	if cfg.Version != "" {
 		e.version = []byte(cfg.Version)

@@ -21,6 +21,7 @@ const (
 type Pacer struct {
 	interval  int64        // nanoseconds that a datagram takes
 	tolerance int64        // nanoseconds that a burst may be ahead of the rate
+	spare     int64        // of these, what tryLater leaves
 	due       atomic.Int64 // when all datagrams so far are paid for, since epoch
 	epoch     epoch
 }
@@ -33,10 +34,8 @@ func NewPacer(rate float64, burst int) *Pacer {
 		return nil
 	}
 	cost := min(max(1, math.Round(float64(time.Second)/rate)), float64(slowestInterval))
-	return &Pacer{
-		interval:  int64(cost),
-		tolerance: int64(min(cost*float64(max(1, burst)), math.MaxInt64/4)),
-	}
+	most := max(1, int(min(float64(burst), math.MaxInt64/4/cost))) // more take longer than time lasts
+	return &Pacer{interval: int64(cost), tolerance: int64(cost) * int64(most), spare: int64(cost) * int64(most/2)}
 }
 
 // Reserve takes the next place and returns how long after now its datagram may
@@ -50,6 +49,21 @@ func (p *Pacer) Reserve(now time.Time) time.Duration {
 // wait longer than limit. Then it takes no place, returns false, and the wait
 // that there would have been.
 func (p *Pacer) TryReserve(now time.Time, limit time.Duration) (time.Duration, bool) {
+	return p.reserve(now, limit, 0)
+}
+
+// tryLater takes a place at once, but leaves half of the burst to those who cannot wait.
+// If there is none it returns false, and how long it takes until there is.
+func (p *Pacer) tryLater(now time.Time) (time.Duration, bool) {
+	if p == nil {
+		return 0, true
+	}
+	return p.reserve(now, 0, p.spare)
+}
+
+// reserve takes the next place, unless the wait for it, with spare nanoseconds of the burst
+// left over, is longer than limit.
+func (p *Pacer) reserve(now time.Time, limit time.Duration, spare int64) (time.Duration, bool) {
 	if p == nil {
 		return 0, true
 	}
@@ -57,7 +71,7 @@ func (p *Pacer) TryReserve(now time.Time, limit time.Duration) (time.Duration, b
 	for {
 		old := p.due.Load()
 		due := max(old, t) + p.interval
-		wait := time.Duration(max(0, due-t-p.tolerance))
+		wait := time.Duration(max(0, due-t-p.tolerance+spare))
 		if wait > limit {
 			return wait, false
 		}

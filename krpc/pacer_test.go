@@ -52,6 +52,30 @@ func TestPacerTryReserve(t *testing.T) {
 	}
 }
 
+// Half of a burst is for those who cannot wait; where it is one datagram, they share it.
+func TestPacerSparesTheBurst(t *testing.T) {
+	for burst, want := range map[int]int{1: 1, 2: 1, 5: 3, 10: 5} {
+		p, now, got := NewPacer(100, burst), limitStart, 0
+		for wait, ok := p.tryLater(now); ok; wait, ok = p.tryLater(now) {
+			expectWait(t, "later", wait, 0)
+			got++
+		}
+		if got != want {
+			t.Errorf("%d of a burst of %d, want %d", got, burst, want)
+		}
+		wait, _ := p.tryLater(now)
+		expectWait(t, "the next one", wait, 10*time.Millisecond)
+		for range burst - want {
+			expectWait(t, "those who cannot wait", p.Reserve(now), 0)
+		}
+		wait, _ = p.tryLater(now)
+		expectWait(t, "with nothing left", wait, time.Duration(burst-want+1)*10*time.Millisecond)
+		if _, ok := p.tryLater(now.Add(wait)); !ok {
+			t.Errorf("burst %d: no place when there was to be one", burst)
+		}
+	}
+}
+
 func TestPacerWithoutLimit(t *testing.T) {
 	for _, rate := range []float64{0, -1, math.NaN()} {
 		p := NewPacer(rate, 1)

@@ -48,7 +48,8 @@ func NewRemotes(rate float64) *Remotes {
 }
 
 // Reserve takes note that to is sent to, and returns how long the datagram has to wait:
-// 0 if to is known. If it were longer than limit, nothing is noted, and ok is false.
+// 0 if to is known. If it were longer than limit, nothing is noted, and ok is false. With a
+// limit below 0 that is so for all that are not known.
 func (r *Remotes) Reserve(to netip.AddrPort, now time.Time, limit time.Duration) (wait time.Duration, ok bool) {
 	if r == nil {
 		return 0, true
@@ -58,14 +59,14 @@ func (r *Remotes) Reserve(to netip.AddrPort, now time.Time, limit time.Duration)
 	if r.knows(to, now) {
 		return 0, true
 	}
-	wait, ok = r.pacer.TryReserve(now, limit)
+	if wait, ok = r.pacer.TryReserve(now, limit); !ok {
+		return wait, false
+	}
 	if wait > 0 {
 		r.delayed++
 	}
-	if ok {
-		r.add(to)
-	}
-	return wait, ok
+	r.add(to)
+	return wait, true
 }
 
 // Sent takes note that to is sent to at once, whatever the limit.
@@ -107,7 +108,7 @@ func (r *Remotes) turn(now time.Time) {
 		return
 	}
 	if age >= 2*remoteAge {
-		clear(r.now)
+		r.now = nil
 	}
 	r.old, r.now, r.turned = r.now, make(map[netip.AddrPort]struct{}), now
 }
@@ -116,7 +117,7 @@ func (r *Remotes) turn(now time.Time) {
 type RemotesStats struct {
 	Known, MaxKnown int    // addresses that were sent to lately
 	New             uint64 // that were sent to and not known
-	Delayed         uint64 // times that a query had to wait for the limit
+	Delayed         uint64 // of these, that had to wait for the limit
 }
 
 // Stats returns a snapshot. That of a nil Remotes is zero.

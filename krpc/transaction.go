@@ -16,13 +16,22 @@ type transaction struct {
 	to       netip.AddrPort
 	method   Method
 	observer Observer
-	later    bool
+	packet   []byte
 
 	// e.mu guards what follows.
-	sent    time.Time // or entered, until then
-	timer   Timer     // the soft timeout, then the hard one; nil before it is sent
-	stalled bool
+	phase phase
+	sent  time.Time // or when it may be, at the earliest
+	timer Timer     // ends the phase; nil in a backlog
 }
+
+// phase is what a transaction waits for.
+type phase uint8
+
+const (
+	phaseLine    phase = iota // its place among those that leave
+	phaseFresh                // its reply, until the soft timeout
+	phaseStalled              // its reply, until the hard timeout
+)
 
 // Query sends q to a node and has o told what becomes of it. It sets q's Kind,
 // TID, Version and ReadOnly, and keeps nothing of q. When the outgoing limit
@@ -33,8 +42,9 @@ func (e *Endpoint) Query(to netip.AddrPort, q *Message, o Observer) error {
 }
 
 // QueryLater is Query for a query that nobody waits for. It leaves when the outgoing
-// limits have room for it, the one on new remotes included. For the length of the hard
-// timeout it gives way to others.
+// limits have room for it, the one on new remotes included, behind those that were to
+// leave later before. It gives way to others; where these leave no room at all, one leaves
+// each hard timeout.
 func (e *Endpoint) QueryLater(to netip.AddrPort, q *Message, o Observer) error {
 	return e.query(to, q, o, true)
 }
@@ -43,14 +53,19 @@ func (e *Endpoint) query(to netip.AddrPort, q *Message, o Observer, later bool) 
 	if e.cfg.Blocklist.Contains(to.Addr()) {
 		return ErrBlocked
 	}
-	tx := &transaction{e: e, to: to, method: q.Method, observer: o, later: later, sent: e.cfg.Clock.Now()}
+	now := e.cfg.Clock.Now()
+	tx := &transaction{e: e, to: to, method: q.Method, observer: o, sent: now}
 	if err := tx.open(); err != nil {
 		return err
 	}
 	var tid [4]byte
 	binary.BigEndian.PutUint32(tid[:], tx.id)
 	q.Kind, q.TID, q.Version, q.ReadOnly = KindQuery, tid[:], e.version, e.cfg.ReadOnly
-	return tx.launch(q.Append(make([]byte, 0, 256)))
+	tx.packet = q.Append(make([]byte, 0, 256))
+	if later {
+		return e.strange.enter(tx, now)
+	}
+	return tx.launch(now)
 }
 
 // open enters tx among those that are pending.
@@ -73,72 +88,46 @@ func (tx *transaction) open() error {
 	return nil
 }
 
-// launch sends packet as soon as the outgoing limits allow. After an error the observer
-// has not been called, nor will be.
-func (tx *transaction) launch(packet []byte) error {
+// launch sends tx as soon as the outgoing limit allows. After an error the observer has
+// not been called, nor will be.
+func (tx *transaction) launch(now time.Time) error {
 	e := tx.e
-	now := e.cfg.Clock.Now()
-	wait, ok := tx.pace(now)
-	switch {
-	case !ok && tx.later:
-		e.cfg.Clock.AfterFunc(wait, func() { tx.tell(tx.relaunch(packet)) })
-		return nil
-	case !ok:
+	wait, ok := e.cfg.Pacer.TryReserve(now, maxPaceDelay)
+	if !ok {
 		e.counters.refused.Add(1)
 		return tx.withdraw(ErrBusy)
-	case !tx.start(now, wait):
-		return nil // ended by Close meanwhile
-	case wait > 0:
-		e.cfg.Clock.AfterFunc(wait, func() { tx.tell(tx.send(packet)) })
-		return nil
 	}
-	return tx.send(packet)
+	e.cfg.Remotes.Sent(tx.to, now)
+	return tx.depart(now, wait)
 }
 
-// relaunch is launch for a transaction that may have been ended meanwhile.
-func (tx *transaction) relaunch(packet []byte) error {
-	tx.e.mu.Lock()
-	over := tx.e.pending[tx.id] != tx
-	tx.e.mu.Unlock()
-	if over {
-		return nil
-	}
-	return tx.launch(packet)
-}
-
-// pace returns how long tx has to wait for the outgoing limits. It reports false if that
-// is too long, and it has no place.
-func (tx *transaction) pace(now time.Time) (wait time.Duration, ok bool) {
-	cfg := &tx.e.cfg
-	if !tx.later {
-		if wait, ok = cfg.Pacer.TryReserve(now, maxPaceDelay); ok {
-			cfg.Remotes.Sent(tx.to, now)
-		}
-		return wait, ok
-	}
-	held, ok := cfg.Remotes.Reserve(tx.to, now, maxLaterDelay)
-	if !ok {
-		return held, false
-	}
-	line := maxLaterDelay
-	if now.Sub(tx.sent) > cfg.HardTimeout {
-		line = maxPaceDelay // where there are always others, it must not wait for ever
-	}
-	wait, ok = cfg.Pacer.TryReserve(now, line)
-	return max(wait, held), ok
-}
-
-// start sets the timer of tx, which is sent after wait. It reports false if tx is over.
-func (tx *transaction) start(now time.Time, wait time.Duration) bool {
+// depart sends tx after wait, unless it is over.
+func (tx *transaction) depart(now time.Time, wait time.Duration) error {
 	e := tx.e
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	if e.pending[tx.id] != tx {
-		return false
+		e.mu.Unlock()
+		return nil // ended by Close meanwhile
 	}
-	tx.sent = now.Add(wait)
-	tx.timer = e.cfg.Clock.AfterFunc(wait+e.rtt.Stall(), tx.expire)
-	return true
+	if wait > 0 {
+		tx.timer = e.cfg.Clock.AfterFunc(wait, tx.elapsed)
+		e.mu.Unlock()
+		return nil
+	}
+	tx.leave(now)
+	e.mu.Unlock()
+	return tx.send()
+}
+
+// leave begins to wait for the reply. It is called under mu.
+func (tx *transaction) leave(now time.Time) {
+	e := tx.e
+	tx.phase, tx.sent = phaseFresh, now
+	if tx.timer == nil {
+		tx.timer = e.cfg.Clock.AfterFunc(e.rtt.Stall(), tx.elapsed)
+		return
+	}
+	tx.timer.Reset(e.rtt.Stall())
 }
 
 // withdraw ends tx with an error. It returns nil if tx is over already.
@@ -156,8 +145,8 @@ func (tx *transaction) tell(err error) {
 	}
 }
 
-func (tx *transaction) send(packet []byte) error {
-	if err := tx.e.cfg.Transport.Send(tx.to, packet); err != nil {
+func (tx *transaction) send() error {
+	if err := tx.e.cfg.Transport.Send(tx.to, tx.packet); err != nil {
 		tx.e.counters.sendErrors.Add(1)
 		return tx.withdraw(err)
 	}
@@ -179,7 +168,7 @@ func (e *Endpoint) take(id uint32, from netip.AddrPort) *transaction {
 	return tx
 }
 
-// stop ends the timeouts of tx.
+// stop ends the timer of tx.
 func (tx *transaction) stop() {
 	if tx.timer != nil {
 		tx.timer.Stop()
@@ -211,36 +200,44 @@ func (e *Endpoint) match(now time.Time, from netip.AddrPort, m *Message) {
 	tx.observer.Done(m, rtt, nil)
 }
 
-// expire is the transaction's timer: first the soft timeout, then the hard one.
-func (tx *transaction) expire() {
+// elapsed is the transaction's timer. It ends the phase.
+func (tx *transaction) elapsed() {
 	e := tx.e
 	e.mu.Lock()
 	if e.pending[tx.id] != tx {
 		e.mu.Unlock()
 		return
 	}
-	if !tx.stalled {
-		tx.stalled = true
-		tx.timer.Reset(tx.sent.Add(e.cfg.HardTimeout).Sub(e.cfg.Clock.Now()))
+	now := e.cfg.Clock.Now()
+	switch tx.phase {
+	case phaseLine:
+		tx.leave(now)
+		e.mu.Unlock()
+		tx.tell(tx.send())
+	case phaseFresh:
+		tx.phase = phaseStalled
+		tx.timer.Reset(tx.sent.Add(e.cfg.HardTimeout).Sub(now))
 		e.mu.Unlock()
 		e.counters.stalls.Add(1)
 		tx.observer.Stalled()
-		return
+	case phaseStalled:
+		delete(e.pending, tx.id)
+		e.mu.Unlock()
+		e.counters.timeouts[tx.method].Add(1)
+		tx.observer.Done(nil, 0, ErrTimeout)
 	}
-	delete(e.pending, tx.id)
-	e.mu.Unlock()
-	e.counters.timeouts[tx.method].Add(1)
-	tx.observer.Done(nil, 0, ErrTimeout)
 }
 
-// Close ends every pending query with ErrClosed and refuses new ones. Deliver
-// still answers queries, until the transport stops.
+// Close ends every pending query with ErrClosed, those that were not sent yet included,
+// and refuses new ones. Deliver still answers queries, until the transport stops.
 func (e *Endpoint) Close() {
 	e.mu.Lock()
 	pending := slices.SortedFunc(maps.Values(e.pending), func(a, b *transaction) int {
 		return cmp.Compare(a.id, b.id) // one order, so that simulations repeat
 	})
 	e.pending, e.closed = nil, true
+	e.strange.clear()
+	e.unpaced.clear()
 	for _, tx := range pending {
 		tx.stop()
 	}

@@ -31,7 +31,7 @@ func newKRPCMetrics(d *descs) krpcMetrics {
 		remotes:      d.add("krpc_remotes", "Addresses that were sent queries in the last minute or two; 0 without a limit on them."),
 		maxRemotes:   d.add("krpc_remotes_limit", "Most such addresses that are remembered; those beyond count as new again."),
 		newRemotes:   d.add("krpc_new_remotes_total", "Queries to addresses that were sent none lately: each takes an entry in a NAT."),
-		remoteDelays: d.add("krpc_remote_delays_total", "How often a query had to wait for the limit on new addresses."),
+		remoteDelays: d.add("krpc_remote_delays_total", "Queries that had to wait for the limit on new addresses."),
 		limiterBusy:  d.add("limiter_busy_cells", "Cells of the rate limiter that are in use: about the sources that asked just now."),
 		limiterCells: d.add("limiter_cells", "Cells of the rate limiter; 0 without a limit."),
 	}

@@ -3,6 +3,7 @@ package simnet_test
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ type asker struct {
 	clock *simnet.Clock
 	start time.Time
 	came  []time.Duration // the queries
+	hosts []int           // that these came to
 	ended []error
 }
 
@@ -26,7 +28,7 @@ func newAsker(t *testing.T, hosts int, change func(*krpc.EndpointConfig)) *asker
 	net := simnet.NewNetwork(a.clock, rand.New(rand.NewPCG(1, 0)), simnet.Link{})
 	for i := range hosts {
 		net.Host(simnet.Addr(i), func(now time.Time, _ netip.AddrPort, _ []byte, _ krpc.Outbox) {
-			a.came = append(a.came, now.Sub(a.start))
+			a.came, a.hosts = append(a.came, now.Sub(a.start)), append(a.hosts, i)
 		})
 	}
 	cfg := krpc.EndpointConfig{
@@ -113,6 +115,27 @@ func TestCloseEndsQueriesThatWait(t *testing.T) {
 	}
 }
 
+// After Close nothing leaves any more that had its place already, and no timer is left.
+func TestCloseLeavesNothingInLine(t *testing.T) {
+	a := newAsker(t, 100, func(c *krpc.EndpointConfig) {
+		c.Pacer, c.Remotes = krpc.NewPacer(10, 1), krpc.NewRemotes(2)
+	})
+	for i := range 50 {
+		a.later(i)
+		_ = a.Query(simnet.Addr(50+i), &krpc.Message{Method: krpc.MethodPing, HasID: true}, a) // some find no place
+	}
+	a.clock.Run(50 * time.Millisecond)
+	came, timers := len(a.came), a.clock.Pending()
+	a.Close()
+	if n := a.clock.Pending(); n > 0 {
+		t.Errorf("%d of %d timers are left", n, timers)
+	}
+	a.clock.Run(time.Minute)
+	if len(a.came) != came {
+		t.Errorf("%d queries have left after Close", len(a.came)-came)
+	}
+}
+
 // Where there are always others, a query that nobody waits for leaves all the same.
 func TestQueriesThatNobodyWaitsForDoNotWaitForEver(t *testing.T) {
 	a := newAsker(t, 2, func(c *krpc.EndpointConfig) { c.Pacer = krpc.NewPacer(10, 1) })
@@ -125,5 +148,72 @@ func TestQueriesThatNobodyWaitsForDoNotWaitForEver(t *testing.T) {
 	}
 	if !left {
 		t.Error("it has not left for a minute")
+	}
+}
+
+// Whoever waits is not held up by what nobody waits for, however much of it there is.
+func TestAQueryOvertakesThoseThatNobodyWaitsFor(t *testing.T) {
+	for _, rate := range []float64{10, 1000} {
+		a := newAsker(t, 2, func(c *krpc.EndpointConfig) { c.Pacer = krpc.NewPacer(rate, int(rate)) })
+		for range 3000 {
+			a.later(0)
+		}
+		for i := range 10 { // soon, and when those have waited for long
+			a.clock.Run(1900 * time.Millisecond)
+			if err := a.Query(simnet.Addr(1), &krpc.Message{Method: krpc.MethodPing, HasID: true}, a); err != nil {
+				t.Fatalf("at a rate of %v: %v", rate, err)
+			}
+			a.clock.Run(simnet.DefaultLatency)
+			came := 0
+			for _, host := range a.hosts {
+				came += host
+			}
+			if came != i+1 {
+				t.Errorf("at a rate of %v: %d of %d queries have left at once", rate, came, i+1)
+			}
+		}
+	}
+}
+
+// Queries that nobody waits for leave in the order in which they came, and each is counted
+// once among those that had to wait.
+func TestQueriesThatNobodyWaitsForKeepTheirOrder(t *testing.T) {
+	a := newAsker(t, 2000, func(c *krpc.EndpointConfig) { c.Remotes = krpc.NewRemotes(10) })
+	for i := range 2000 { // twelve a second, where ten may leave
+		a.later(i)
+		a.clock.Run(time.Second / 12)
+	}
+	a.clock.Run(time.Minute)
+	if !slices.IsSorted(a.hosts) || len(a.hosts) != 2000 {
+		t.Errorf("%d have left, in their order: %t", len(a.hosts), slices.IsSorted(a.hosts))
+	}
+	// A burst of 50 lasts for 25 seconds.
+	if s := a.Stats(); s.Remotes.Delayed < 1600 || s.Remotes.Delayed > 1800 || s.Remotes.New != 2000 {
+		t.Errorf("%d of %d had to wait", s.Remotes.Delayed, s.Remotes.New)
+	}
+}
+
+// The cost of those that wait is that of those that leave.
+func TestManyQueriesThatWaitCostNothing(t *testing.T) {
+	for name, change := range map[string]func(*krpc.EndpointConfig){
+		"new remotes": func(c *krpc.EndpointConfig) { c.Remotes = krpc.NewRemotes(100) },
+		"send rate":   func(c *krpc.EndpointConfig) { c.Pacer = krpc.NewPacer(100, 100) },
+	} {
+		a := newAsker(t, 20_000, change)
+		for i := range 20_000 {
+			a.later(i)
+		}
+		a.clock.Run(30 * time.Second) // the first have timed out
+		before, events, end := len(a.came), 0, a.clock.Now().Add(time.Minute)
+		for a.clock.Now().Before(end) && a.clock.Step() {
+			events++
+		}
+		left := len(a.came) - before
+		if left < 5990 || left > 6010 {
+			t.Errorf("%s: %d have left in a minute, want 100 a second", name, left)
+		}
+		if events > 6*left { // the datagram, two timeouts, a place ahead, a look at the limit
+			t.Errorf("%s: %d events for %d queries", name, events, left)
+		}
 	}
 }
