@@ -16,6 +16,20 @@ type SipKey struct{ k0, k1 uint64 }
 // simulation may draw it from anything but a ChaCha8 seeded by crypto/rand.
 func NewSipKey(r *rand.Rand) SipKey { return SipKey{r.Uint64(), r.Uint64()} }
 
+// SipKeyLen is the length of a SipKey in bytes.
+const SipKeyLen = 16
+
+// SipKeyFrom returns the key that b is, to restore one that was saved.
+func SipKeyFrom(b [SipKeyLen]byte) SipKey {
+	return SipKey{binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])}
+}
+
+// Append appends the key itself to dst, SipKeyLen bytes that are to be kept secret.
+func (k SipKey) Append(dst []byte) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, k.k0)
+	return binary.LittleEndian.AppendUint64(dst, k.k1)
+}
+
 // Sum returns the hash of b.
 func (k SipKey) Sum(b []byte) uint64 {
 	s := k.state()

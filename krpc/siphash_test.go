@@ -105,6 +105,19 @@ func TestSipKeyFollowsItsSource(t *testing.T) {
 	}
 }
 
+func TestSipKeyIsItsBytes(t *testing.T) {
+	var b [SipKeyLen]byte // the key of the reference vectors
+	for i := range b {
+		b[i] = byte(i)
+	}
+	if k := SipKeyFrom(b); k != referenceKey() {
+		t.Errorf("key %x, want %x", k, referenceKey())
+	}
+	if got := referenceKey().Append(nil); string(got) != string(b[:]) {
+		t.Errorf("saved as %x, want %x", got, b)
+	}
+}
+
 func BenchmarkSipHash(b *testing.B) {
 	k := referenceKey()
 	b.Run("words", func(b *testing.B) {

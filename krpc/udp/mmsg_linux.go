@@ -36,7 +36,7 @@ type batched struct {
 	sender
 }
 
-func newBatched(conn *net.UDPConn, o options, c *counters) (*batched, error) {
+func newBatched(conn *net.UDPConn, o options, beforeSend func(), c *counters) (*batched, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func newBatched(conn *net.UDPConn, o options, c *counters) (*batched, error) {
 		}
 	}
 	r.rearm(batchLen)
-	r.outbox.init(conn, raw, o.v6, c)
+	r.outbox.init(conn, raw, o.v6, beforeSend, c)
 	r.sender.init(raw, o.v6, c)
 	return r, nil
 }

@@ -12,10 +12,11 @@ import (
 
 // outbox is the krpc.Outbox of a reader: one sendmmsg a batch of replies.
 type outbox struct {
-	conn    *net.UDPConn
-	raw     syscall.RawConn
-	queue   sendQueue
-	buffers [batchLen][krpc.MaxDatagram]byte
+	conn       *net.UDPConn
+	raw        syscall.RawConn
+	beforeSend func() // may be nil
+	queue      sendQueue
+	buffers    [batchLen][krpc.MaxDatagram]byte
 
 	// Of the datagram being delivered:
 	from   netip.AddrPort
@@ -27,8 +28,8 @@ type outbox struct {
 	wait func(fd uintptr) bool // the same for the netpoller
 }
 
-func (o *outbox) init(conn *net.UDPConn, raw syscall.RawConn, v6 bool, c *counters) {
-	o.conn, o.raw = conn, raw
+func (o *outbox) init(conn *net.UDPConn, raw syscall.RawConn, v6 bool, beforeSend func(), c *counters) {
+	o.conn, o.raw, o.beforeSend = conn, raw, beforeSend
 	o.queue.init(batchLen, v6, c)
 	o.try = func(fd uintptr) { o.queue.transmit(fd) }
 	o.wait = o.queue.transmit
@@ -76,6 +77,9 @@ func (o *outbox) flush() {
 	q := &o.queue
 	if q.queued == 0 {
 		return
+	}
+	if o.beforeSend != nil {
+		o.beforeSend()
 	}
 	_ = o.raw.Control(o.try) // fails only once the socket is closed
 	if q.queued == 0 {

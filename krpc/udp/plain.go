@@ -13,8 +13,9 @@ import (
 // plain is the link of systems without batched calls: a batch is one datagram,
 // and a reply leaves as soon as it is pushed.
 type plain struct {
-	conn     *net.UDPConn
-	counters *counters
+	conn       *net.UDPConn
+	beforeSend func() // may be nil
+	counters   *counters
 
 	from netip.AddrPort
 	n    int
@@ -22,7 +23,9 @@ type plain struct {
 	out  [krpc.MaxDatagram]byte
 }
 
-func newPlain(conn *net.UDPConn, c *counters) *plain { return &plain{conn: conn, counters: c} }
+func newPlain(conn *net.UDPConn, beforeSend func(), c *counters) *plain {
+	return &plain{conn: conn, beforeSend: beforeSend, counters: c}
+}
 
 func (p *plain) receive() (int, error) {
 	var err error
@@ -45,6 +48,9 @@ func (p *plain) Push(to netip.AddrPort, b []byte) {
 	if !sendable(b) {
 		p.counters.sendErrors.Add(1)
 		return
+	}
+	if p.beforeSend != nil {
+		p.beforeSend()
 	}
 	_ = p.send(to, b) // which counts the error
 }

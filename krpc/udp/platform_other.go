@@ -30,6 +30,6 @@ func setBuffers(conn *net.UDPConn, receive, send int) {
 	}
 }
 
-func newLink(conn *net.UDPConn, _ options, _ bool, c *counters) (link, error) {
-	return newPlain(conn, c), nil
+func newLink(conn *net.UDPConn, _ options, cfg Config, c *counters) (link, error) {
+	return newPlain(conn, cfg.BeforeSend, c), nil
 }

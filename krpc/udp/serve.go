@@ -14,10 +14,10 @@ import (
 const errorPause = 10 * time.Millisecond
 
 // Serve starts one goroutine a kernel socket, which hands the datagrams to
-// deliver, and returns at once. Close ends the goroutines and waits for them.
-// deliver is called by all of them at the same time; the time that it gets is
-// the one at which its batch was read. Serve may be called once; after Close it
-// does nothing.
+// deliver, and returns at once. Stop and Close end the goroutines and wait for
+// them. deliver is called by all of them at the same time; the time that it gets
+// is the one at which its batch was read. Serve may be called once; after Stop or
+// Close it does nothing.
 func (s *Socket) Serve(deliver krpc.PacketFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -25,7 +25,7 @@ func (s *Socket) Serve(deliver krpc.PacketFunc) {
 		panic("udp: Serve called twice")
 	}
 	s.serving = true
-	if s.closing() {
+	if s.stopping() {
 		return
 	}
 	for _, l := range s.links {
@@ -33,15 +33,15 @@ func (s *Socket) Serve(deliver krpc.PacketFunc) {
 	}
 }
 
-// read delivers what l receives until s closes.
+// read delivers what l receives, all of it, until s stops.
 func (s *Socket) read(l link, deliver krpc.PacketFunc) {
 	var out krpc.Outbox = l
 	for {
 		n, err := l.receive()
-		if s.closing() || errors.Is(err, net.ErrClosed) {
-			return
-		}
 		if err != nil {
+			if s.stopping() || errors.Is(err, net.ErrClosed) {
+				return
+			}
 			s.outlast(err)
 			continue
 		}
@@ -87,7 +87,7 @@ func (s *Socket) outlast(err error) {
 	}
 }
 
-func (s *Socket) closing() bool {
+func (s *Socket) stopping() bool {
 	select {
 	case <-s.done:
 		return true

@@ -105,3 +105,20 @@ func TestMartianSourcesAreDropped(t *testing.T) {
 		t.Errorf("stats %+v, want %+v", got, want)
 	}
 }
+
+// What was read is taken out of the kernel's queue, where nobody else can find it.
+func TestBatchReadWhileClosingIsDelivered(t *testing.T) {
+	l := &scriptedLink{froms: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:6881")}}
+	s := scriptedSocket(l)
+	l.next = func() (int, error) {
+		l.next = func() (int, error) { return 0, net.ErrClosed }
+		close(s.done) // as Stop does, between the read and the delivery
+		return len(l.froms), nil
+	}
+	delivered := 0
+	s.Serve(func(time.Time, netip.AddrPort, []byte, krpc.Outbox) { delivered++ })
+	s.readers.Wait()
+	if delivered != 1 {
+		t.Errorf("%d datagrams delivered, want the 1 that was read", delivered)
+	}
+}

@@ -49,6 +49,11 @@ type Config struct {
 	// for each socket; 0 means 4 MiB. The kernel may grant less.
 	ReceiveBuffer int
 	SendBuffer    int
+	// BeforeSend is called by a reader when replies are about to leave, once a batch
+	// as a rule, so that what they acknowledge can be written down first. It may
+	// block, and is called by several readers at the same time. Socket.Send neither
+	// calls it nor waits for it. nil: nothing is called.
+	BeforeSend func()
 
 	plain bool // read and write one datagram a call, for tests
 }
@@ -92,11 +97,12 @@ type Socket struct {
 	counters counters
 
 	readers   sync.WaitGroup
-	done      chan struct{} // closed when Close begins
+	done      chan struct{} // closed when Stop begins
+	stopOnce  sync.Once
 	closeOnce sync.Once
 	closeErr  error
 
-	mu      sync.Mutex // orders Serve and Close
+	mu      sync.Mutex // orders Serve and Stop
 	serving bool
 }
 
@@ -135,6 +141,10 @@ type options struct {
 	share    bool // join the sockets already bound to the address
 }
 
+func newSocket(local netip.AddrPort) *Socket {
+	return &Socket{local: local, done: make(chan struct{})}
+}
+
 // Listen binds addr; its port may be 0 to have the kernel choose one. An IPv6
 // address takes IPv6 only, so that an IPv4 socket can have the same port.
 // An address that is in use is an error, also with several readers.
@@ -143,10 +153,7 @@ func Listen(addr netip.AddrPort, cfg Config) (*Socket, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Socket{
-		local: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()),
-		done:  make(chan struct{}),
-	}
+	s := newSocket(netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))
 	for range cfg.Readers {
 		if err := s.bind(cfg); err != nil {
 			s.Close()
@@ -174,23 +181,34 @@ func (s *Socket) bind(cfg Config) error {
 		return err
 	}
 	conn := pc.(*net.UDPConn)
-	s.conns = append(s.conns, conn)
 	if first {
-		bound := conn.LocalAddr().(*net.UDPAddr).AddrPort()
-		s.local = netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port())
+		s.local = boundTo(conn)
 	}
-	if first && cfg.Readers > 1 {
+	return s.add(conn, o, cfg)
+}
+
+// add makes conn, which is bound to s.local, one more kernel socket of s. Close
+// closes it, also after an error.
+func (s *Socket) add(conn *net.UDPConn, o options, cfg Config) error {
+	s.conns = append(s.conns, conn)
+	if !o.share && cfg.Readers > 1 {
 		if err := sharePort(conn); err != nil {
 			return err
 		}
 	}
 	setBuffers(conn, cfg.ReceiveBuffer, cfg.SendBuffer)
-	l, err := newLink(conn, o, cfg.plain, &s.counters)
+	l, err := newLink(conn, o, cfg, &s.counters)
 	if err != nil {
 		return err
 	}
 	s.links = append(s.links, l)
 	return nil
+}
+
+// boundTo returns the address of conn.
+func boundTo(conn *net.UDPConn) netip.AddrPort {
+	bound := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	return netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port())
 }
 
 // LocalAddr implements krpc.Transport. The port is the one bound, never 0.
@@ -214,11 +232,13 @@ func (s *Socket) Send(to netip.AddrPort, b []byte) error {
 // Stats returns the counters of s, each read on its own.
 func (s *Socket) Stats() Stats { return s.counters.snapshot() }
 
-// Close stops the readers, lets them send the replies to the batch in hand,
-// waits for them and closes the address. It may be called any number of times,
-// but not by the PacketFunc, which it would wait for.
-func (s *Socket) Close() error {
-	s.closeOnce.Do(func() {
+// Stop ends the readers and waits for them. All that they have read is delivered,
+// and the replies have left; what is not read stays in the kernel's queues, for
+// whoever shares the socket by Files. Send still works. Stop may be called any
+// number of times, but neither by the PacketFunc nor by Config.BeforeSend, which
+// it would wait for.
+func (s *Socket) Stop() {
+	s.stopOnce.Do(func() {
 		s.mu.Lock()
 		close(s.done)
 		s.mu.Unlock()
@@ -226,7 +246,15 @@ func (s *Socket) Close() error {
 			// Wakes the reader and leaves it the socket to flush to.
 			c.SetReadDeadline(time.Unix(1, 0))
 		}
-		s.readers.Wait()
+	})
+	s.readers.Wait()
+}
+
+// Close stops as Stop does and closes the address. It may be called any number of
+// times, but not by whom Stop may not be called.
+func (s *Socket) Close() error {
+	s.Stop()
+	s.closeOnce.Do(func() {
 		for _, c := range s.conns {
 			if err := c.Close(); err != nil {
 				s.closeErr = errors.Join(s.closeErr, fmt.Errorf("udp: close: %w", err))

@@ -64,9 +64,9 @@ func setOption(raw syscall.RawConn, level, name, value int) error {
 	return nil
 }
 
-func newLink(conn *net.UDPConn, o options, plain bool, c *counters) (link, error) {
-	if plain {
-		return newPlain(conn, c), nil
+func newLink(conn *net.UDPConn, o options, cfg Config, c *counters) (link, error) {
+	if cfg.plain {
+		return newPlain(conn, cfg.BeforeSend, c), nil
 	}
-	return newBatched(conn, o, c)
+	return newBatched(conn, o, cfg.BeforeSend, c)
 }
