@@ -81,11 +81,9 @@ func newLookup(target krpc.ID, k, alpha int) *lookup {
 }
 
 // start takes in our own contacts. Of those as close as the alpha-th, in bits shared with
-// the target, the quickest are asked first.
+// the target, the quickest are asked first. It changes the list.
 func (l *lookup) start(contacts []contactRTT) {
-	for _, c := range contacts {
-		l.add(c.NodeInfo, 1)
-	}
+	contacts = slices.DeleteFunc(contacts, func(c contactRTT) bool { return !l.add(c.NodeInfo, 1) })
 	if len(l.candidates) <= l.alpha {
 		return
 	}
@@ -101,8 +99,8 @@ func (l *lookup) start(contacts []contactRTT) {
 		if c.ID.CommonPrefixLen(l.target) != shell {
 			continue
 		}
-		if same := l.find(c.NodeInfo); same != nil {
-			same.slow = places <= 0
+		if c := l.find(c.NodeInfo); c != nil {
+			c.slow = places <= 0
 			places--
 		}
 	}
@@ -178,6 +176,7 @@ const (
 func (l *lookup) next() (m move, n krpc.NodeInfo, before int) {
 	var done, unwilling, dead, front, underWay int
 	var waiting, patient bool // for a first answer; for a last one
+	var passedOver bool       // a slow one
 walk:
 	for i := range l.candidates {
 		c := &l.candidates[i]
@@ -216,6 +215,7 @@ walk:
 			}
 		case fresh:
 			if l.first && c.slow {
+				passedOver = true
 				continue
 			}
 			if l.frugal && waiting && front-unwilling >= l.k {
@@ -231,6 +231,9 @@ walk:
 	switch {
 	case waiting || l.expecting > 0:
 		return moveWait, n, 0
+	case passedOver: // there is nobody quicker to wait for
+		l.first = false
+		return l.next()
 	case dead > 0 && l.mayWiden():
 		return moveWiden, n, 0
 	case patient:

@@ -131,6 +131,31 @@ func TestFirstHopPrefersTheQuickAmongEquals(t *testing.T) {
 	expectAsks(t, l, 0x20, 0x28) // from now on the closest, however slow
 }
 
+// A contact that is named twice counts once.
+func TestFirstHopAsksAlphaWhoeverIsNamedTwice(t *testing.T) {
+	for _, alpha := range []int{1, 3} {
+		l := newLookup(krpc.ID{}, 8, alpha)
+		var contacts []contactRTT
+		for d := range 8 {
+			contacts = append(contacts, contactRTT{at(0x80 + d), 100})
+		}
+		quick := contactRTT{at(0x90), 1}
+		l.start(append(contacts, quick, quick, quick))
+		if got := asks(l); len(got) != alpha || !slices.Contains(got, 0x90) {
+			t.Errorf("with alpha %d: asks %#x", alpha, got)
+		}
+	}
+}
+
+// If there is nobody quicker to ask, the slow will do.
+func TestFirstHopNeverEndsTheLookup(t *testing.T) {
+	l := startLookup(8, 3, 10, 20, 30, 40)
+	for i := range l.candidates {
+		l.candidates[i].slow = true
+	}
+	expectAsks(t, l, 10, 20, 30)
+}
+
 func TestFirstHopWidensWhenTheQuickStall(t *testing.T) {
 	for _, fails := range []func(*lookup, krpc.NodeInfo){(*lookup).stalled, (*lookup).failed} {
 		l := newLookup(krpc.ID{}, 1, 1)

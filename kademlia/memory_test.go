@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kadnode/kadnode/krpc"
+	"github.com/kadnode/kadnode/krpc/simnet"
 )
 
 // known makes a contact with a random id in the i-th network.
@@ -110,6 +111,24 @@ func TestHostThatChangesItsIDIsRememberedOnce(t *testing.T) {
 	}
 	if places != 1 || len(m.places) != m.count {
 		t.Errorf("remembered %d times; %d places of %d contacts", places, len(m.places), m.count)
+	}
+}
+
+// Whoever has a site of IPv6 has 65 536 networks of it: they are one place.
+func TestASiteHasOnePlace(t *testing.T) {
+	m := newMemory(1000)
+	for i := range 500 {
+		m.add(krpc.NodeInfo{ID: known(i).ID, Addr: simnet.Addr6(i)}, 1, 0)
+	}
+	before := m.count
+	site := netip.MustParseAddr("2a05:d018:1::1").As16()
+	for i := range 1 << 16 {
+		site[6], site[7] = byte(i>>8), byte(i)
+		n := krpc.NodeInfo{ID: krpc.ID{byte(i), byte(i >> 8)}, Addr: netip.AddrPortFrom(netip.AddrFrom16(site), 6881)}
+		m.add(n, 1, atMinute(1))
+	}
+	if m.count > before+1 || len(m.places) != m.count {
+		t.Errorf("%d places for one site", m.count-before)
 	}
 }
 

@@ -1,6 +1,7 @@
 package kademlia
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -33,10 +34,20 @@ func (n *Node) remember(cfg *Lookup, res *LookupResult) {
 	if n.recent == nil {
 		n.recent, _ = simplelru.NewLRU[krpc.ID, recent](maxRecent, nil) // fails for no positive size
 	}
-	n.recent.Add(cfg.Target, recent{cfg.Method, n.now(), res.Willing})
+	n.recent.Add(cfg.Target, recent{cfg.Method, n.now(), copies(res.Willing)})
 }
 
-// recently returns where a lookup like cfg has ended a moment ago; nil if none has.
+// copies returns the contacts with tokens of their own: those of a result are its owner's.
+func copies(contacts []Contact) []Contact {
+	contacts = slices.Clone(contacts)
+	for i := range contacts {
+		contacts[i].Token = slices.Clone(contacts[i].Token)
+	}
+	return contacts
+}
+
+// recently returns where a lookup like cfg has ended a moment ago; nil if none has. It is the
+// caller's.
 func (n *Node) recently(cfg *Lookup) []Contact {
 	if n.recent == nil {
 		return nil
@@ -45,13 +56,20 @@ func (n *Node) recently(cfg *Lookup) []Contact {
 	if !ok || r.method != cfg.Method || n.now().Sub(r.at) > recentAge {
 		return nil
 	}
-	return r.willing
+	return copies(r.willing)
 }
 
 // forget has the next lookup of target be a real one.
 func (n *Node) forget(target krpc.ID) {
 	if n.recent != nil {
 		n.recent.Remove(target)
+	}
+}
+
+// forgetRecent has the next lookups be real ones: tokens are good for one address of ours.
+func (n *Node) forgetRecent() {
+	if n.recent != nil {
+		n.recent.Purge()
 	}
 }
 

@@ -96,6 +96,7 @@ func (n *Node) idAt(addr netip.Addr) krpc.ID {
 // rebase gives the node the id of its new external address and finds its place
 // in the network anew.
 func (n *Node) rebase(addr netip.Addr) {
+	n.forgetRecent()
 	id := n.idAt(addr)
 	if id == n.table.self {
 		return

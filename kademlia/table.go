@@ -337,6 +337,7 @@ func (t *table) promote(b *bucket, j int) bool {
 	}
 	c := b.spares[best]
 	b.spares = slices.Delete(b.spares, best, best+1)
+	t.memory.remove(c.info())
 	t.replace(b, j, c)
 	return true
 }
@@ -432,6 +433,7 @@ func (t *table) rebase(self krpc.ID, now time.Time) {
 			j, b := t.bucketOf(c.id, now)
 			if len(b.live) < t.capacity(j) && t.admits(b, c.info()) {
 				b.live = append(b.live, c)
+				t.memory.remove(c.info()) // where it is if it was a spare
 			} else if c.answers() {
 				t.remember(c)
 			}

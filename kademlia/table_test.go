@@ -144,6 +144,35 @@ func TestTableRemembersWhomItHasNoPlaceFor(t *testing.T) {
 	}
 }
 
+// Whoever gets a place in the table is remembered no longer, or lookups would start from it
+// twice.
+func TestWhoFindsAPlaceLaterIsNotRemembered(t *testing.T) {
+	table, rng := newTestTable(8)
+	table.memory = newMemory(1000)
+	for i := range 8 {
+		for _, n := range strangers(table, i, 200, rng) {
+			table.responded(n, 100*time.Millisecond, epoch)
+		}
+	}
+	check := func(when string) {
+		t.Helper()
+		for i := range table.buckets {
+			for _, c := range table.buckets[i].live {
+				if remembers(&table.memory, c.info(), 0) {
+					t.Fatalf("%s: a contact of bucket %d is in the memory, too", when, i)
+				}
+			}
+		}
+	}
+	check("at first")
+	for i := range table.buckets {
+		table.failed(table.buckets[i].live[0].info(), epoch)
+	}
+	check("promoted from the spares")
+	table.rebase(krpc.RandomID(rng), epoch)
+	check("around another id")
+}
+
 func TestReplacementTakesTheFirstFailure(t *testing.T) {
 	table, rng := newTestTable(8)
 	nodes := strangers(table, 5, 9, rng)

@@ -135,7 +135,7 @@ func (n *Node) lookup(cfg Lookup) *traversal {
 		return t
 	}
 	if willing := n.recently(&cfg); cfg.Reuse && willing != nil {
-		t.end(LookupResult{Closest: willing, Willing: willing, Hops: willing[0].Hops})
+		t.end(LookupResult{Closest: slices.Clone(willing), Willing: willing, Hops: willing[0].Hops})
 		return t
 	}
 	n.table.lookedUp(cfg.Target, t.started, n.rng)
