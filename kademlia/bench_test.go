@@ -67,7 +67,7 @@ func BenchmarkServe(b *testing.B) {
 
 func BenchmarkToken(b *testing.B) {
 	var k tokens
-	k.rotate(testRand(1))
+	k.restore(TokenState{}, epoch, testRand(1))
 	addr, target := addrIn(1).Addr(), krpc.RandomID(testRand(2))
 	token := k.issue(nil, addr, target)
 	b.Run("issue", func(b *testing.B) {

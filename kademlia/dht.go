@@ -8,9 +8,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/kadnode/kadnode/krpc"
 	"github.com/kadnode/kadnode/krpc/udp"
@@ -19,9 +19,6 @@ import (
 // DefaultPort is the port of the mainline DHT.
 const DefaultPort = 6881
 
-// saveInterval is how often the state is written, give or take a quarter.
-const saveInterval = 5 * time.Minute
-
 // Config configures a DHT. The zero Config is a node on all addresses of the
 // host that knows nobody and saves nothing.
 type Config struct {
@@ -29,10 +26,22 @@ type Config struct {
 	// port 6881 of all IPv4 addresses and, where the host has IPv6, of all IPv6
 	// ones. Port 0 lets the system choose.
 	Listen []netip.AddrPort
+	// Inherit are UDP sockets that are bound already, by systemd or by the process that
+	// this one succeeds (DHT.Files): several with the same address are its Readers. An
+	// address of Listen that is one of theirs is not bound, but served from there;
+	// port 0 is none. One that Listen does not name is an error, but an empty Listen
+	// stands for the inherited ones alone: a unit for systemd names the addresses, and
+	// Listen need not repeat them. New duplicates the files, which the caller closes.
+	Inherit []*os.File
 	// Bootstrap are the nodes to join through, as host:port.
 	Bootstrap []string
-	// StateFile keeps ids and contacts over a restart; empty: they are lost.
+	// StateFile keeps ids, contacts and tokens over a restart; empty: they are lost.
+	// Whoever can read it can make tokens.
 	StateFile string
+	// Commit is called before replies leave, once a batch, to write down what they
+	// acknowledge; see udp.Config.BeforeSend. It may block, which is felt by Close, too.
+	// nil: nothing is called.
+	Commit func()
 
 	K, Alpha, AlphaFirst, Memory int // see NodeConfig
 
@@ -81,19 +90,21 @@ type DHT struct {
 
 	restored map[netip.AddrPort]NodeState
 	save     chan struct{} // asks keepSaved for a write
+	lastSave chan bool     // ends keepSaved, after one more write if true
 	saved    chan struct{} // closed when keepSaved has ended, and saveErr is set
 	saveErr  error
 
 	mu      sync.Mutex // guards what follows
 	outages outages
-	started bool
+	saving  bool // keepSaved has been started, and not been told to end
 	closed  bool
 }
 
 // New binds the addresses and restores the state. Nothing is answered until
 // Start. A state file that cannot be read is set aside, not lost.
 func New(cfg Config) (*DHT, error) {
-	d := &DHT{cfg: cfg, log: cfg.Log, outages: newOutages(), save: make(chan struct{}, 1), saved: make(chan struct{})}
+	d := &DHT{cfg: cfg, log: cfg.Log, outages: newOutages()}
+	d.save, d.lastSave, d.saved = make(chan struct{}, 1), make(chan bool, 1), make(chan struct{})
 	if d.log == nil {
 		d.log = slog.Default()
 	}
@@ -121,35 +132,6 @@ func New(cfg Config) (*DHT, error) {
 		d.nodes = append(d.nodes, n)
 	}
 	return d, nil
-}
-
-// listen opens the sockets. Of the addresses that nobody asked for, one whose
-// family the host lacks is left out.
-func (d *DHT) listen() error {
-	addrs := d.cfg.Listen
-	if len(addrs) == 0 {
-		addrs = []netip.AddrPort{
-			netip.AddrPortFrom(netip.IPv4Unspecified(), DefaultPort),
-			netip.AddrPortFrom(netip.IPv6Unspecified(), DefaultPort),
-		}
-	}
-	var failed error
-	for _, a := range addrs {
-		s, err := udp.Listen(a, udp.Config{Readers: d.cfg.Readers})
-		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("kademlia: listen on %v: %w", a, err))
-			if len(d.cfg.Listen) > 0 {
-				break
-			}
-			continue
-		}
-		d.sockets = append(d.sockets, s)
-	}
-	if failed != nil && (len(d.cfg.Listen) > 0 || len(d.sockets) == 0) {
-		d.closeSockets()
-		return failed
-	}
-	return nil
 }
 
 func (d *DHT) newNode(s *udp.Socket) (*Node, error) {
@@ -233,18 +215,13 @@ func (d *DHT) Handle(m krpc.Method, h HandlerFunc) {
 
 // Start begins to answer and to join the network. It may be called once.
 func (d *DHT) Start() {
-	d.mu.Lock()
-	d.started = true
-	d.mu.Unlock()
 	for i, n := range d.nodes {
 		d.sockets[i].Serve(n.Deliver)
 	}
 	for _, n := range d.nodes {
 		n.Start()
 	}
-	if d.cfg.StateFile != "" {
-		go d.keepSaved() // awaitSaved waits for it
-	}
+	d.startSaving()
 }
 
 // Nodes returns the nodes, in the order of Config.Listen.
@@ -347,33 +324,23 @@ func (d *DHT) Ping(ctx context.Context, addr netip.AddrPort) (PingResult, error)
 	return PingResult{}, fmt.Errorf("kademlia: ping %v: no node of its address family", addr)
 }
 
-// Close saves the state, ends what is under way, and closes the sockets after the
-// replies in hand have been sent. It returns when all goroutines have ended, but
-// waits no longer than a second for the disk. To close again does nothing.
+// Close answers what has been read, ends what is under way, closes the sockets and
+// then saves the state. It returns when all goroutines have ended, but waits no longer
+// than a second for the disk. To close again does nothing.
 func (d *DHT) Close() error {
 	d.mu.Lock()
-	again, started := d.closed, d.started
+	again := d.closed
 	d.closed = true
 	d.mu.Unlock()
 	if again {
 		return nil
 	}
-	d.cancel()
+	d.stopReading()
 	for _, n := range d.nodes {
 		n.Close()
 	}
+	d.cancel()
 	err := d.closeSockets()
 	d.workers.Wait()
-	if started && d.cfg.StateFile != "" {
-		err = errors.Join(d.awaitSaved(), err)
-	}
-	return err
-}
-
-func (d *DHT) closeSockets() error {
-	var err error
-	for _, s := range d.sockets {
-		err = errors.Join(err, s.Close())
-	}
-	return err
+	return errors.Join(d.endSaving(true), err)
 }

@@ -131,9 +131,8 @@ func TestStateOfOtherAddressesIsKept(t *testing.T) {
 // A disk that hangs holds up nobody for long.
 func TestCloseDoesNotWaitForAHungDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &DHT{cfg: Config{StateFile: "x"}, save: make(chan struct{}, 1), saved: make(chan struct{})}
-		d.ctx, d.cancel = context.WithCancel(t.Context())
-		d.started = true // and keepSaved is stuck
+		d := saver(t, "x")
+		d.saving = true // and keepSaved is stuck
 		began := time.Now()
 		d.saveSoon()
 		d.saveSoon()

@@ -137,6 +137,7 @@ type Node struct {
 	joinTimer  krpc.Timer
 	whenJoined []*func()
 	pingTimer  krpc.Timer
+	tokenTimer krpc.Timer
 	started    bool
 	closed     bool
 	// effects are the sends and callbacks to be made once mu is free, in order.
@@ -155,7 +156,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	n := &Node{cfg: cfg, rng: cfg.Rand, siblings: slices.Clone(cfg.Siblings)}
 	local := cfg.Transport.LocalAddr().Addr()
 	n.v6 = local.Is6()
-	n.tokens.rotate(n.rng)
+	n.tokens.restore(cfg.State.Tokens, cfg.Clock.Now(), n.rng)
 	n.table = table{self: n.firstID(local), k: cfg.K, start: cfg.Clock.Now(), memory: newMemory(cfg.Memory)}
 	n.view.Store(n.table.view())
 	for _, s := range n.siblings {

@@ -130,7 +130,7 @@ func TestExternalAddressDoesNotFlap(t *testing.T) {
 func TestTokenIsForOneAddressAndTarget(t *testing.T) {
 	rng := testRand(1)
 	var tok tokens
-	tok.rotate(rng)
+	tok.restore(TokenState{}, epoch, rng)
 	a, b := netip.MustParseAddr("11.0.0.1"), netip.MustParseAddr("11.0.0.2")
 	t1, t2 := krpc.RandomID(rng), krpc.RandomID(rng)
 	token := tok.issue(nil, a, t1)
@@ -153,11 +153,11 @@ func TestTokenIsForOneAddressAndTarget(t *testing.T) {
 			t.Errorf("%s: %t, want %t (%s)", tt.name, got, tt.want, hex.EncodeToString(tt.token))
 		}
 	}
-	tok.rotate(rng)
+	tok.rotate(epoch, rng)
 	if !tok.valid(token, a, t1) {
 		t.Error("gone after one rotation")
 	}
-	tok.rotate(rng)
+	tok.rotate(epoch, rng)
 	if tok.valid(token, a, t1) {
 		t.Error("still valid after two rotations")
 	}

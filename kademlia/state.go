@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/anacrolix/torrent/bencode"
 
@@ -26,17 +27,19 @@ type AddrID struct {
 }
 
 // NodeState is what a node keeps over a restart: its ids, so that it returns to
-// its place, and its contacts, so that it needs no bootstrap node.
+// its place, its contacts, so that it needs no bootstrap node, and its tokens, so that
+// those who were given one can still announce. It is secret, for the sake of the tokens.
 type NodeState struct {
 	IDs      []AddrID // the current one last
 	Contacts []krpc.NodeInfo
+	Tokens   TokenState
 }
 
 // State returns what is to be saved of the node.
 func (n *Node) State() NodeState {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s := NodeState{IDs: slices.Clone(n.ids)}
+	s := NodeState{IDs: slices.Clone(n.ids), Tokens: *n.tokens.state.Load()}
 	for i := range n.table.buckets {
 		for j := range n.table.buckets[i].live {
 			if c := &n.table.buckets[i].live[j]; c.answers() {
@@ -110,20 +113,26 @@ func (n *Node) rebase(addr netip.Addr) {
 const stateVersion = 1
 
 // The saved form of states: a bencoded dictionary, with addresses and contacts in
-// the compact forms of BEP 5.
+// the compact forms of BEP 5. The file that holds it is secret: who can read it can
+// make tokens.
 type (
 	savedStates struct {
 		Nodes   []savedState `bencode:"nodes"`
 		Version int          `bencode:"version"`
 	}
 	savedState struct {
-		Contacts []byte    `bencode:"contacts"`
-		IDs      []savedID `bencode:"ids"`
-		Listen   string    `bencode:"listen"`
+		Contacts []byte       `bencode:"contacts"`
+		IDs      []savedID    `bencode:"ids"`
+		Listen   string       `bencode:"listen"`
+		Tokens   *savedTokens `bencode:"tokens,omitempty"` // earlier versions had none
 	}
 	savedID struct {
 		Addr []byte `bencode:"addr"`
 		ID   []byte `bencode:"id"`
+	}
+	savedTokens struct {
+		Rotated int64  `bencode:"rotated"` // seconds of Unix time
+		Secrets []byte `bencode:"secrets"` // those of TokenState, one after the other
 	}
 )
 
@@ -133,7 +142,7 @@ func EncodeStates(states map[netip.AddrPort]NodeState) ([]byte, error) {
 	out := savedStates{Version: stateVersion, Nodes: []savedState{}}
 	for _, listen := range slices.SortedFunc(maps.Keys(states), netip.AddrPort.Compare) {
 		s := states[listen]
-		saved := savedState{Listen: listen.String(), Contacts: []byte{}, IDs: []savedID{}}
+		saved := savedState{Listen: listen.String(), Contacts: []byte{}, IDs: []savedID{}, Tokens: saveTokens(s.Tokens)}
 		for _, id := range s.IDs {
 			saved.IDs = append(saved.IDs, savedID{Addr: id.Addr.AsSlice(), ID: id.ID[:]})
 		}
@@ -179,7 +188,32 @@ func DecodeStates(b []byte) (map[netip.AddrPort]NodeState, error) {
 		for node := range m.EachNode {
 			s.Contacts = append(s.Contacts, node)
 		}
+		s.Tokens = restoreTokens(saved.Tokens)
 		states[listen] = s
 	}
 	return states, nil
+}
+
+// saveTokens returns the saved form of s; nil for the zero TokenState.
+func saveTokens(s TokenState) *savedTokens {
+	if s == (TokenState{}) {
+		return nil
+	}
+	saved := &savedTokens{Rotated: s.Rotated.Unix()}
+	for _, secret := range s.Secrets {
+		saved.Secrets = secret.Append(saved.Secrets)
+	}
+	return saved
+}
+
+// restoreTokens is the inverse of saveTokens. What makes no sense is left out.
+func restoreTokens(saved *savedTokens) (s TokenState) {
+	if saved == nil || len(saved.Secrets) != len(s.Secrets)*krpc.SipKeyLen {
+		return s
+	}
+	for i := range s.Secrets {
+		s.Secrets[i] = krpc.SipKeyFrom([krpc.SipKeyLen]byte(saved.Secrets[i*krpc.SipKeyLen:]))
+	}
+	s.Rotated = time.Unix(saved.Rotated, 0)
+	return s
 }

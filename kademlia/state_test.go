@@ -54,6 +54,9 @@ func TestStateSurvivesItsSavedForm(t *testing.T) {
 	if len(got[simnet.Addr(30)].Contacts) < 10 || got[simnet.Addr6(1)].IDs[1].Addr != simnet.Addr6(1).Addr() {
 		t.Errorf("restored %+v", got)
 	}
+	if tokens, want := got[simnet.Addr(30)].Tokens, states[simnet.Addr(30)].Tokens; tokens.Secrets != want.Secrets || want.Rotated.Sub(tokens.Rotated).Abs() >= time.Second {
+		t.Errorf("restored %v, want %v", tokens, want)
+	}
 	for i := range b {
 		if _, err := DecodeStates(b[:i]); err == nil {
 			t.Fatalf("a file torn at %d of %d bytes was accepted", i, len(b))
@@ -64,9 +67,30 @@ func TestStateSurvivesItsSavedForm(t *testing.T) {
 	}
 }
 
+// A state file of a version that saved no tokens is read, and tokens that cannot be
+// some are left out.
+func TestStateWithoutTokensIsRead(t *testing.T) {
+	const node = "8:contacts0:3:idsld4:addr0:2:id20:aaaaaaaaaaaaaaaaaaaaee6:listen13:11.0.0.1:6881"
+	for name, tokens := range map[string]string{
+		"none":  "",
+		"empty": "6:tokensde",
+		"short": "6:tokensd7:rotatedi1700000000e7:secrets3:abce",
+	} {
+		states, err := DecodeStates([]byte("d5:nodesld" + node + tokens + "ee7:versioni1ee"))
+		s := states[netip.MustParseAddrPort("11.0.0.1:6881")]
+		if err != nil || len(s.IDs) != 1 || s.Tokens != (TokenState{}) {
+			t.Errorf("%s: %+v, %v", name, s, err)
+		}
+	}
+}
+
 func FuzzDecodeStates(f *testing.F) {
 	b, err := EncodeStates(map[netip.AddrPort]NodeState{
-		simnet.Addr(1): {IDs: []AddrID{{simnet.Addr(2).Addr(), krpc.ID{1}}}, Contacts: []krpc.NodeInfo{{ID: krpc.ID{9}, Addr: simnet.Addr(5)}}},
+		simnet.Addr(1): {
+			IDs:      []AddrID{{simnet.Addr(2).Addr(), krpc.ID{1}}},
+			Contacts: []krpc.NodeInfo{{ID: krpc.ID{9}, Addr: simnet.Addr(5)}},
+			Tokens:   TokenState{[3]krpc.SipKey{krpc.NewSipKey(testRand(1))}, epoch},
+		},
 	})
 	if err != nil {
 		f.Fatal(err)
@@ -81,8 +105,16 @@ func FuzzDecodeStates(f *testing.F) {
 		if b, err = EncodeStates(states); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := DecodeStates(b); err != nil {
+		again, err := DecodeStates(b)
+		if err != nil {
 			t.Fatalf("%q: %v", b, err)
+		}
+		for listen, s := range states {
+			var tok tokens
+			tok.restore(s.Tokens, epoch, testRand(1))
+			if s.Tokens != again[listen].Tokens {
+				t.Fatalf("%q: tokens %v became %v", b, s.Tokens, again[listen].Tokens)
+			}
 		}
 	})
 }

@@ -11,8 +11,13 @@ import (
 	"time"
 )
 
-// saveTimeout bounds how long Close waits for the disk.
-const saveTimeout = time.Second
+const (
+	// saveInterval is how often the state is written, give or take a quarter: at most
+	// tokenRotation, since what is saved holds the secret of one rotation to come.
+	saveInterval = tokenRotation * 4 / 5
+	// saveTimeout bounds how long Close and HandOver wait for the disk.
+	saveTimeout = time.Second
+)
 
 // restore reads the state file. One that cannot be read is renamed, so that its
 // successor does not overwrite it.
@@ -37,17 +42,47 @@ func (d *DHT) restore() (map[netip.AddrPort]NodeState, error) {
 	return nil, nil
 }
 
-// keepSaved writes the state file when a node has joined, now and then, and once
-// more when d.ctx ends. It alone writes it, and nobody waits for the disk but Close,
-// for a moment.
+// startSaving starts keepSaved if there is a state file, unless d is closed.
+func (d *DHT) startSaving() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cfg.StateFile != "" && !d.closed {
+		d.saving = true
+		d.saveSoon() // Who is killed before the first interval ends keeps his id and tokens.
+		go d.keepSaved()
+	}
+}
+
+// endSaving ends keepSaved, after one more write if last, and waits for it.
+func (d *DHT) endSaving(last bool) error {
+	d.mu.Lock()
+	saving := d.saving
+	d.saving = false
+	d.mu.Unlock()
+	if !saving {
+		return nil
+	}
+	d.lastSave <- last
+	select {
+	case <-d.saved:
+		return d.saveErr
+	case <-time.After(saveTimeout):
+		return fmt.Errorf("kademlia: save state: the disk takes longer than %v", saveTimeout)
+	}
+}
+
+// keepSaved writes the state file at once, when a node has joined, now and then, and at
+// the end. It alone writes it, and nobody waits for the disk but endSaving, for a moment.
 func (d *DHT) keepSaved() {
 	defer close(d.saved)
 	for {
 		select {
 		case <-d.save:
 		case <-time.After(saveInterval*3/4 + rand.N(saveInterval/2)):
-		case <-d.ctx.Done():
-			d.saveErr = d.saveState()
+		case last := <-d.lastSave:
+			if last {
+				d.saveErr = d.saveState()
+			}
 			return
 		}
 		if err := d.saveState(); err != nil {
@@ -61,16 +96,6 @@ func (d *DHT) saveSoon() {
 	select {
 	case d.save <- struct{}{}:
 	default: // It will be.
-	}
-}
-
-// awaitSaved waits for the last write of the state file.
-func (d *DHT) awaitSaved() error {
-	select {
-	case <-d.saved:
-		return d.saveErr
-	case <-time.After(saveTimeout):
-		return fmt.Errorf("kademlia: save state: the disk takes longer than %v", saveTimeout)
 	}
 }
 
@@ -97,7 +122,8 @@ func (d *DHT) saveState() error {
 // happens meanwhile, path is the old file or the new one, whole. The caller sees
 // to it that nobody else writes path.
 func writeFileAtomic(path string, b []byte) (err error) {
-	// One name, so that whoever is killed here again and again leaves one file.
+	// One name, so that whoever is killed here again and again leaves one file, and
+	// for our eyes only.
 	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("kademlia: save state: %w", err)

@@ -18,27 +18,54 @@ const (
 	tokenRotation = 5 * time.Minute
 )
 
+// TokenState is what a node keeps of its write tokens over a restart. Whoever knows it
+// can make tokens. The zero TokenState is none.
+type TokenState struct {
+	// Secrets are those of the next rotation, of this one and of the last. That of the
+	// next is drawn ahead so that what was saved before a rotation, by a process that was
+	// killed after it, has the secret of its last tokens.
+	Secrets [3]krpc.SipKey
+	Rotated time.Time // when this rotation began
+}
+
 // tokens issues and checks write tokens: a keyed MAC over the asker's IP address
 // and the target, so that a token proves the address, for one target only, and
 // nothing has to be remembered. issue and valid are safe for concurrent use.
 type tokens struct {
-	secrets atomic.Pointer[[2]krpc.SipKey] // this rotation's and the last one's
+	state atomic.Pointer[TokenState]
 }
 
-// rotate replaces the older secret by a new one.
-func (t *tokens) rotate(rng *rand.Rand) {
-	next := [2]krpc.SipKey{krpc.NewSipKey(rng)}
-	if old := t.secrets.Load(); old != nil {
-		next[1] = old[0]
-	} else {
-		next[1] = krpc.NewSipKey(rng)
+// restore goes on from s, with the rotations made up for that a node which was not
+// down would have made since. It begins anew if that leaves no secret, or if s is from
+// the future: nobody knows how old it is since the clock was set back.
+func (t *tokens) restore(s TokenState, now time.Time, rng *rand.Rand) {
+	age := now.Sub(s.Rotated)
+	if age < 0 || age >= time.Duration(len(s.Secrets))*tokenRotation {
+		next, this := krpc.NewSipKey(rng), krpc.NewSipKey(rng)
+		t.state.Store(&TokenState{[...]krpc.SipKey{next, this, this}, now})
+		return
 	}
-	t.secrets.Store(&next)
+	t.state.Store(&s)
+	for at := s.Rotated.Add(tokenRotation); !at.After(now); at = at.Add(tokenRotation) {
+		t.rotate(at, rng)
+	}
+}
+
+// rotate puts the next secret in the place of this one, and that in the place of the
+// last.
+func (t *tokens) rotate(now time.Time, rng *rand.Rand) {
+	old := t.state.Load().Secrets
+	t.state.Store(&TokenState{[...]krpc.SipKey{krpc.NewSipKey(rng), old[0], old[1]}, now})
+}
+
+// untilRotation returns how long this rotation goes on.
+func (t *tokens) untilRotation(now time.Time) time.Duration {
+	return min(max(0, t.state.Load().Rotated.Add(tokenRotation).Sub(now)), tokenRotation)
 }
 
 // issue appends a token for the node at a to dst.
 func (t *tokens) issue(dst []byte, a netip.Addr, target krpc.ID) []byte {
-	mac := tokenMAC(t.secrets.Load()[0], a, target)
+	mac := tokenMAC(t.state.Load().Secrets[1], a, target)
 	return append(dst, mac[:]...)
 }
 
@@ -49,7 +76,7 @@ func (t *tokens) valid(token []byte, a netip.Addr, target krpc.ID) bool {
 		return false
 	}
 	got := binary.LittleEndian.Uint64(token)
-	for _, secret := range t.secrets.Load() {
+	for _, secret := range t.state.Load().Secrets[1:] {
 		mac := tokenMAC(secret, a, target)
 		if binary.LittleEndian.Uint64(mac[:]) == got {
 			return true

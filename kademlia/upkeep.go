@@ -16,6 +16,8 @@ const (
 	settleDelay = 5 * time.Minute
 	// refreshTick spreads the refresh of idle buckets: one at each tick.
 	refreshTick = 30 * time.Second
+	// memoryTick is how often the memory is searched for what is too old.
+	memoryTick = 5 * time.Minute
 	// pingBatch bounds the questionable contacts pinged at a time.
 	pingBatch = 4
 	pingPause = time.Second
@@ -41,15 +43,19 @@ const (
 
 // startUpkeep sets the timers that run until Close.
 func (n *Node) startUpkeep() {
-	n.every(tokenRotation, func() {
-		n.tokens.rotate(n.rng)
-		n.table.memory.expire(n.table.at(n.now()))
-	})
+	n.tokenTimer = n.after(n.tokens.untilRotation(n.now()), n.rotateTokens)
+	n.timers = append(n.timers, n.tokenTimer)
+	n.every(memoryTick, func() { n.table.memory.expire(n.table.at(n.now())) })
 	n.every(refreshTick, n.refreshOne)
 	n.every(selfLookupInterval, n.join)
 	n.timers = append(n.timers, n.after(n.jitter(settleDelay), n.join))
 	n.pingTimer = n.after(n.jitter(questionableAge), n.pingQuestionable)
 	n.timers = append(n.timers, n.pingTimer)
+}
+
+func (n *Node) rotateTokens() {
+	n.tokens.rotate(n.now(), n.rng)
+	n.tokenTimer.Reset(tokenRotation)
 }
 
 // refreshOne looks up a random id in one of the idle buckets.
