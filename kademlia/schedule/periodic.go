@@ -74,7 +74,8 @@ type entry[J any] struct {
 	failures int       // in a row
 	turn     *Turn[J]  // under way, or nil
 	at       time.Time // when the next run is due
-	begun    time.Time // the last run that did not come of a failure
+	slotted  bool      // the next run is in its slot: it is not the first, nor for a failure
+	begun    time.Time // the last run, if it was in its slot and did not fail
 	queue    *Queue[*entry[J]]
 	due      Due[*entry[J]] // the place in queue
 }
@@ -118,20 +119,25 @@ func (p *Periodic[J]) Close() {
 // Add has job run now, and again at every interval until Remove. The run under way of
 // the job that it replaces is stopped. The error is nil, ErrTooMany, ErrClosed or what
 // Config.Replaces says.
-func (p *Periodic[J]) Add(key krpc.ID, job J) error { return p.replace(key, job, false) }
+func (p *Periodic[J]) Add(key krpc.ID, job J) error {
+	return p.replace(key, job, func(_ *entry[J], now time.Time) time.Time { return now })
+}
 
 // AddDone is Add for a job that has just been done: it is not run now, but first when it
 // would be run again.
-func (p *Periodic[J]) AddDone(key krpc.ID, job J) error { return p.replace(key, job, true) }
+func (p *Periodic[J]) AddDone(key krpc.ID, job J) error {
+	return p.replace(key, job, func(e *entry[J], now time.Time) time.Time { return now.Add(p.wait(e, true, now)) })
+}
 
-func (p *Periodic[J]) replace(key krpc.ID, job J, done bool) error {
-	replaced, err := p.add(key, job, done)
+// replace adds a job that is first run when due says; it is called under the lock.
+func (p *Periodic[J]) replace(key krpc.ID, job J, due func(e *entry[J], now time.Time) time.Time) error {
+	replaced, err := p.add(key, job, due)
 	replaced.halt()
 	return err
 }
 
 // add adds a job. It returns the turn that this makes obsolete, or nil.
-func (p *Periodic[J]) add(key krpc.ID, job J, done bool) (replaced *Turn[J], err error) {
+func (p *Periodic[J]) add(key krpc.ID, job J, due func(*entry[J], time.Time) time.Time) (replaced *Turn[J], err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := p.byKey[key]
@@ -150,11 +156,7 @@ func (p *Periodic[J]) add(key krpc.ID, job J, done bool) (replaced *Turn[J], err
 	e := &entry[J]{key: key, job: job, at: now}
 	e.due.Of = e
 	p.byKey[key] = e
-	if done {
-		p.await(e, now.Add(p.wait(e, true, now)))
-	} else {
-		p.await(e, now)
-	}
+	p.await(e, due(e, now))
 	p.arm(now)
 	return replaced, nil
 }
@@ -246,7 +248,7 @@ func (p *Periodic[J]) take(ready bool) (due []*Turn[J], lag time.Duration) {
 
 // begin returns the turn of a job that is run now.
 func (p *Periodic[J]) begin(e *entry[J], now time.Time) *Turn[J] {
-	if e.failures == 0 {
+	if e.slotted {
 		if !e.begun.IsZero() {
 			p.round = now.Sub(e.begun)
 		}
@@ -285,8 +287,8 @@ type Stats struct {
 	Running   int           // jobs whose run is under way
 	Places    int           // of these, that have not called Turn.Free
 	Lag       time.Duration // for how long the job that is due longest has waited
-	// Round is how long it took to come round to the job that was run last: about an
-	// interval, unless runs are late.
+	// Round is how long it took to come round to a job again that was run lately: about an
+	// interval, unless runs are late. First runs and those that follow a failure do not count.
 	Round time.Duration
 }
 

@@ -36,7 +36,8 @@ func (p *Periodic[J]) pass(e *entry[J], t time.Time) time.Duration {
 
 // wait returns how long after now to run e again.
 func (p *Periodic[J]) wait(e *entry[J], ok bool, now time.Time) time.Duration {
-	if !ok {
+	if e.slotted = ok; !ok {
+		e.begun = time.Time{}
 		wait := min(retryWait<<min(e.failures, 16), p.cfg.Interval)
 		e.failures++
 		return wait*3/4 + p.random(wait/2)

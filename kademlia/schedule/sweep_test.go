@@ -160,6 +160,41 @@ func TestRoundIsTheTimeBetweenTwoRunsOfAJob(t *testing.T) {
 	}
 }
 
+// The wait for a job's first slot is no round, and neither is an outage.
+func TestRoundsAreMeasuredFromSlotToSlot(t *testing.T) {
+	r := newStarted(t, nil)
+	check := func(what string) {
+		t.Helper()
+		if round := r.Stats().Round; round != 0 && (round < 55*time.Minute || round > 65*time.Minute) {
+			t.Fatalf("%s: a round of %v", what, round)
+		}
+	}
+	hour := func(what string) {
+		for range 60 {
+			r.clock.Run(time.Minute)
+			check(what)
+		}
+	}
+	for range 5 {
+		r.Remove(keyA)
+		r.mustAdd(keyA, "a")
+		hour("tracked afresh")
+	}
+	hour("a second round")
+	hour("a third round")
+	if r.Stats().Round == 0 {
+		t.Error("none is measured")
+	}
+	r.fails = true
+	for range 6 {
+		hour("in an outage")
+	}
+	r.fails = false
+	for range 3 {
+		hour("after it")
+	}
+}
+
 func TestRemoveFromABacklog(t *testing.T) {
 	r := newStarted(t, func(c *Config[string]) { c.Parallel = 1 })
 	keys := r.addMany(500)
