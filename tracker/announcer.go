@@ -2,6 +2,7 @@ package tracker
 
 import (
 	"errors"
+	"iter"
 	"math/rand/v2"
 
 	"github.com/kadnode/kadnode/kademlia"
@@ -40,26 +41,51 @@ func newAnnouncer(t *Tracker, cfg Config) *announcer {
 }
 
 // Track has ih announced now, and again at every interval until Untrack. To
-// track it with other options than before replaces them. The error is nil,
+// track it with other options than before replaces them. With Config.Journal it
+// is tracked after a restart too, as soon as Track has returned. The error is nil,
 // ErrTooMany, ErrNoPort or ErrClosed.
 func (t *Tracker) Track(ih krpc.ID, o AnnounceOptions) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	switch t.announcer.Add(ih, o) {
+	if err := trackError(t.announcer.Add(ih, o)); err != nil {
+		return err
+	}
+	t.tracked.record(ih)
+	return nil
+}
+
+// trackError returns the error of ours that says what one of schedule's does.
+func trackError(err error) error {
+	switch err {
 	case schedule.ErrTooMany:
 		return ErrTooMany
 	case schedule.ErrClosed:
 		return ErrClosed
 	}
-	return nil
+	return err
 }
 
 // Untrack ends what Track began. Nodes remember the last announce for a while.
-func (t *Tracker) Untrack(ih krpc.ID) { t.announcer.Remove(ih) }
+func (t *Tracker) Untrack(ih krpc.ID) {
+	t.announcer.Remove(ih)
+	t.tracked.record(ih)
+}
 
 // Tracked returns the number of info-hashes that are tracked.
 func (t *Tracker) Tracked() int { return t.announcer.Stats().Jobs }
+
+// TrackedHashes returns the info-hashes that are tracked, and how, in their order. Those that are
+// tracked or not any more since the call began may be among them or not.
+func (t *Tracker) TrackedHashes() iter.Seq2[krpc.ID, AnnounceOptions] {
+	return func(yield func(krpc.ID, AnnounceOptions) bool) {
+		for _, ih := range t.announcer.Keys() {
+			if o, _, ok := t.announcer.Job(ih); ok && !yield(ih, o) {
+				return
+			}
+		}
+	}
+}
 
 // announceTracked is one announce of a tracked info-hash.
 func (t *Tracker) announceTracked(turn *schedule.Turn[AnnounceOptions]) (stop func()) {

@@ -2,8 +2,9 @@
 // for every info-hash that falls to this node it keeps the peers that announced
 // themselves, and hands a random sample of them to whoever asks.
 //
-// Swarms is the store: bounded in bytes, sharded by info-hash, a few bytes a
-// peer. Peers are soft state. They are forgotten when they have not announced
+// They are in a Store. Swarms is the one in memory: bounded in bytes, sharded by
+// info-hash, a few bytes a peer. Durable is a Swarms that survives the end of the
+// process. Peers are soft state. They are forgotten when they have not announced
 // themselves again for a lifetime, and a store that is full says so by
 // withholding the token (BEP 33), so that the announcer turns to other nodes.
 //

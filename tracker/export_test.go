@@ -1,6 +1,10 @@
 package tracker
 
-import "github.com/kadnode/kadnode/krpc"
+import (
+	"net/netip"
+
+	"github.com/kadnode/kadnode/krpc"
+)
 
 // Seed is the -seed flag, for the tests outside the package.
 var Seed = seed
@@ -10,6 +14,11 @@ const RaceEnabled = raceEnabled
 
 // Holds tells whether t's own store has a peer of ih.
 func (t *Tracker) Holds(ih krpc.ID) bool {
-	seeds, leechers := t.swarms.Count(ih, t.clock.Now())
-	return seeds+leechers > 0
+	for _, v6 := range []bool{false, true} {
+		o := SampleOptions{V6: v6, Max: 1}
+		if peers, _ := t.store.SampleAndFull(nil, ih, o, netip.Addr{}, t.clock.Now()); len(peers) > 0 {
+			return true
+		}
+	}
+	return false
 }

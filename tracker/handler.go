@@ -56,7 +56,7 @@ func (t *Tracker) addValues(n *kademlia.Node, rq *krpc.Request) (mayAnnounce boo
 	if n.Usable(rq.From) {
 		asker = rq.From.Addr()
 	}
-	values, full := t.swarms.SampleAndFull(rq.Scratch(o.Max*size), rq.Query.InfoHash, o, asker, rq.Now)
+	values, full := t.store.SampleAndFull(rq.Scratch(o.Max*size), rq.Query.InfoHash, o, asker, rq.Now)
 	if len(values) > 0 {
 		rq.Reply.Values = values
 	}
@@ -74,7 +74,7 @@ func (t *Tracker) serveAnnouncePeer(n *kademlia.Node, rq *krpc.Request) error {
 	if !q.ImpliedPort {
 		peer = netip.AddrPortFrom(peer.Addr(), q.Port)
 	}
-	err := t.swarms.Announce(q.InfoHash, peer, q.Seed, rq.Now)
+	err := t.store.Announce(q.InfoHash, peer, q.Seed, rq.Now)
 	if err == nil {
 		return nil
 	}

@@ -37,7 +37,7 @@ type hashSample struct {
 // hashSampler holds the current sample. It is renewed by the first query that finds
 // it too old, so that a node that nobody asks does nothing.
 type hashSampler struct {
-	swarms   *Swarms
+	store    Store
 	interval time.Duration
 	current  atomic.Pointer[hashSample] // never nil
 	renewing atomic.Bool
@@ -46,8 +46,8 @@ type hashSampler struct {
 	renewals atomic.Uint64
 }
 
-func (h *hashSampler) init(swarms *Swarms, interval time.Duration, seed *rand.Rand, now time.Time) {
-	h.swarms, h.interval = swarms, interval
+func (h *hashSampler) init(store Store, interval time.Duration, seed *rand.Rand, now time.Time) {
+	h.store, h.interval = store, interval
 	h.rng = rand.New(rand.NewPCG(seed.Uint64(), seed.Uint64()))
 	h.current.Store(&hashSample{hashes: []byte{}, until: now})
 }
@@ -63,7 +63,7 @@ func (h *hashSampler) at(now time.Time) *hashSample {
 	if s = h.current.Load(); now.Before(s.until) {
 		return s // somebody was quicker
 	}
-	s = &hashSample{hashes: h.swarms.sampleHashes(maxSamples, h.rng, now)}
+	s = &hashSample{hashes: h.store.SampleHashes(maxSamples, h.rng, now)}
 	s.until = now.Add(min(h.interval, s.lifetime()))
 	h.renewals.Add(1)
 	h.current.Store(s)
@@ -95,7 +95,7 @@ func (t *Tracker) serveSampleInfohashes(n *kademlia.Node, rq *krpc.Request) erro
 	s := t.sampler.at(rq.Now)
 	n.AddNodes(rq, rq.Query.Target)
 	s.fill(rq)
-	rq.Reply.Interval, rq.Reply.Num = s.secondsLeft(rq.Now), t.swarms.hashes.Load()
+	rq.Reply.Interval, rq.Reply.Num = s.secondsLeft(rq.Now), t.store.Hashes()
 	t.sampler.served.Add(uint64(len(rq.Reply.Samples) / krpc.IDLen))
 	return nil
 }

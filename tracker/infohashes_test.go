@@ -97,7 +97,7 @@ func TestSampleLeavesOutTheExpired(t *testing.T) {
 	storeHashes(t, m.swarms, 0, 100, w.clock.Now())
 	w.clock.Run(20 * time.Minute)
 	storeHashes(t, m.swarms, 100, 105, w.clock.Now())
-	sample := m.swarms.sampleHashes(maxSamples, rand.New(rand.NewPCG(1, 1)), w.clock.Now().Add(30*time.Minute))
+	sample := m.swarms.SampleHashes(maxSamples, rand.New(rand.NewPCG(1, 1)), w.clock.Now().Add(30*time.Minute))
 	got := hashesOf(sample)
 	slices.SortFunc(got, krpc.ID.Compare)
 	want := []krpc.ID{hashOf(100), hashOf(101), hashOf(102), hashOf(103), hashOf(104)}
@@ -113,7 +113,7 @@ func TestSampleOfHashesIsUniform(t *testing.T) {
 	rng := rand.New(rand.NewPCG(*seed, 7))
 	counts, first := make([]int, hashes), make([]int, hashes)
 	for range rounds {
-		got := hashesOf(s.sampleHashes(maxSamples, rng, start))
+		got := hashesOf(s.SampleHashes(maxSamples, rng, start))
 		in := make(map[krpc.ID]bool)
 		for i, ih := range got {
 			n := int(ih[18])<<8 | int(ih[19])

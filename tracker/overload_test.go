@@ -1,9 +1,13 @@
 package tracker
 
 import (
+	"cmp"
+	"net/netip"
 	"testing"
 	"time"
 
+	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/krpc"
 	"github.com/kadnode/kadnode/krpc/simnet"
 )
 
@@ -38,5 +42,41 @@ func TestAnOverloadedNodeFindsAndAnnounces(t *testing.T) {
 	}
 	if stored < 3*trials {
 		t.Error("few have confirmed an announce")
+	}
+}
+
+// A node that tracks more than its send rate allows finds peers as soon as an idle one.
+func TestSearchesDoNotWaitForAnnounces(t *testing.T) {
+	for _, rate := range []float64{20, 1000} {
+		w := newWorld(t, 200, Config{})
+		ih := w.randomHash()
+		for range 5 {
+			w.announce(w.any(), ih, AnnounceOptions{Port: 6881})
+		}
+		w.change = func(c *kademlia.NodeConfig) { c.Pacer = krpc.NewPacer(rate, int(rate)) }
+		m := w.add(Config{}, w.any().addr, w.any().addr, w.any().addr)
+		w.clock.Run(5 * time.Minute)
+		firstPeer := func() (slowest time.Duration) {
+			for range 10 {
+				began, first := w.clock.Now(), time.Duration(0)
+				m.FindPeers(ih, func(netip.AddrPort) { first = cmp.Or(first, w.clock.Now().Sub(began)) }, func(PeersResult) {})
+				w.clock.Run(3 * time.Second)
+				if first == 0 {
+					t.Fatalf("at a rate of %v: no peer", rate)
+				}
+				slowest = max(slowest, first)
+			}
+			return slowest
+		}
+		idle := firstPeer()
+		for range 3000 {
+			w.mustTrack(m, w.randomHash(), AnnounceOptions{Port: 6881})
+		}
+		w.clock.Run(10 * time.Second)
+		busy := firstPeer()
+		t.Logf("at a rate of %v: the first peer after %v, and after %v beside announces", rate, idle, busy)
+		if busy > 2*idle || m.node.Stats().Endpoint.Refused > 0 {
+			t.Errorf("at a rate of %v: too late, or refused", rate)
+		}
 	}
 }

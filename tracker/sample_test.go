@@ -97,7 +97,7 @@ func TestSampleRepeatsItselfForASeed(t *testing.T) {
 func TestSampleSkipsTheExpired(t *testing.T) {
 	s, ih := newSwarms(SwarmsConfig{}), hashOf(1)
 	for n := range 200 {
-		mustAnnounce(t, s, ih, publicPeer(n), n%2 == 0, start.Add(time.Duration(n)*time.Minute/4))
+		mustAnnounce(t, s, ih, publicPeer(n), n%2 == 0, start.Add(time.Duration(n/2)*time.Minute/2))
 	}
 	now := start.Add(70 * time.Minute) // 100 announced over 45 minutes ago
 	for _, p := range peersOf(s, ih, SampleOptions{}, now) {

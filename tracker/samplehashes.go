@@ -12,10 +12,13 @@ import (
 // in a hundred may have expired; many more only where nobody calls Expire.
 const maxDraws = 512
 
-// sampleHashes returns up to limit info-hashes that have peers: a uniform sample
-// without replacement, in random order, unless the store changes meanwhile. It holds
+// Hashes returns the number of info-hashes that are kept.
+func (s *Swarms) Hashes() int64 { return s.hashes.Load() }
+
+// SampleHashes returns up to limit info-hashes that have peers, concatenated: a uniform
+// sample without replacement, in random order, unless the store changes meanwhile. It holds
 // no lock for longer than it takes to read one of them.
-func (s *Swarms) sampleHashes(limit int, rng *rand.Rand, now time.Time) []byte {
+func (s *Swarms) SampleHashes(limit int, rng *rand.Rand, now time.Time) []byte {
 	t, total := s.tick(now), 0
 	ends := make([]int, len(s.shards)) // of the shards, if the swarms were one array
 	for i := range s.shards {

@@ -12,7 +12,7 @@ const bloomLen = len(krpc.Bloom{})
 // nodes out for which no room is left: two filters are half of krpc.MaxReply.
 func (t *Tracker) addFilters(n *kademlia.Node, rq *krpc.Request) {
 	seeds, peers := rq.Scratch(bloomLen)[:bloomLen], rq.Scratch(bloomLen)[:bloomLen]
-	if !t.swarms.Scrape(rq.Query.InfoHash, (*krpc.Bloom)(seeds), (*krpc.Bloom)(peers), rq.Now) {
+	if !t.store.Scrape(rq.Query.InfoHash, (*krpc.Bloom)(seeds), (*krpc.Bloom)(peers), rq.Now) {
 		return
 	}
 	t.counters.scrapes.Add(1)

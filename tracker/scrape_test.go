@@ -147,7 +147,7 @@ func newPair(t testing.TB, addr, other func(int) netip.AddrPort, k int) (*world,
 			m.node = n
 			continue
 		}
-		m.Tracker = New([]*kademlia.Node{m.node, n}, Config{Swarms: SwarmsConfig{Rand: w.rng}})
+		m.run(Config{Swarms: SwarmsConfig{Rand: w.rng}}, m.node, n)
 		m.node.Start()
 		n.Start()
 	}

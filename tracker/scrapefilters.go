@@ -70,7 +70,7 @@ func (sh *shard) beginScrape(ih *krpc.ID, t uint32, w *filterWork) scrapeState {
 		return scrapeRefused
 	}
 	if sw.peers[v4].len()+sw.peers[v6].len() <= smallSwarm {
-		w.load(sw, t, sh.limits.life)
+		w.entries.load(sw, t, sh.limits.life)
 		return scrapeSmall
 	}
 	f := sh.keptFilters(ih)
@@ -86,7 +86,7 @@ func (sh *shard) beginScrape(ih *krpc.ID, t uint32, w *filterWork) scrapeState {
 		sh.counts.scrapesRefused++
 		return scrapeRefused
 	}
-	w.load(sw, t, sh.limits.life)
+	w.entries.load(sw, t, sh.limits.life)
 	return scrapeLarge
 }
 
@@ -136,20 +136,13 @@ func (sh *shard) forgetFilters(ih *krpc.ID) {
 
 // filterWork is where filters are built.
 type filterWork struct {
-	entries      [families][]byte // of the swarm, but for those that have expired
+	entries      liveEntries
 	seedIPs      map[netip.Addr]struct{}
 	seeds, peers krpc.Bloom
 }
 
 // filterWorks recycles work spaces among all stores.
 var filterWorks = sync.Pool{New: func() any { return &filterWork{seedIPs: make(map[netip.Addr]struct{})} }}
-
-func (w *filterWork) load(sw *swarm, t, life uint32) {
-	for f := range sw.peers {
-		a := &sw.peers[f]
-		w.entries[f] = append(w.entries[f][:0], a.b[a.stale(t, life)*int(a.width):]...)
-	}
-}
 
 // build makes the filters of the entries.
 func (w *filterWork) build() {

@@ -190,7 +190,7 @@ func BenchmarkBuildFilters(b *testing.B) {
 		b.Run(fmt.Sprintf("%d/locked", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				w.load(sw, s.tick(start), s.limits.life)
+				w.entries.load(sw, s.tick(start), s.limits.life)
 			}
 		})
 		b.Run(fmt.Sprintf("%d/unlocked", n), func(b *testing.B) {

@@ -78,7 +78,7 @@ func (s *scrape) lookup(i int) kademlia.Lookup {
 func (s *scrape) sum() ScrapeResult {
 	res := ScrapeResult{Lookups: s.Results}
 	var seeds, peers krpc.Bloom
-	s.t.swarms.Scrape(s.ih, &seeds, &peers, s.t.clock.Now())
+	s.t.store.Scrape(s.ih, &seeds, &peers, s.t.clock.Now())
 	var legacy []netip.Addr
 	for i, n := range s.t.nodes {
 		for _, c := range s.Results[i].Closest {

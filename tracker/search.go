@@ -64,7 +64,8 @@ func (s *search) addStored() {
 	s.peers = make(map[netip.AddrPort]struct{})
 	for _, n := range s.t.nodes {
 		o := SampleOptions{V6: n.Is6(), Max: maxPeers}
-		s.addPeers(n, &krpc.Message{Values: s.t.swarms.Sample(nil, s.ih, o, s.t.clock.Now())})
+		stored, _ := s.t.store.SampleAndFull(nil, s.ih, o, netip.Addr{}, s.t.clock.Now())
+		s.addPeers(n, &krpc.Message{Values: stored})
 	}
 }
 

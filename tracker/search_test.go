@@ -80,7 +80,8 @@ func TestBothFamiliesAreSearched(t *testing.T) {
 
 	m4, m6 := v4.newMember(Config{}, v4.any().addr), v6.newMember(Config{}, v6.any().addr)
 	nodes := []*kademlia.Node{m4.node, m6.node}
-	both := &member{Tracker: New(nodes, Config{Swarms: SwarmsConfig{Rand: v4.rng}})}
+	both := new(member)
+	both.run(Config{Swarms: SwarmsConfig{Rand: v4.rng}}, nodes...)
 	for _, n := range nodes {
 		n.Start()
 	}

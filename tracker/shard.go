@@ -91,6 +91,14 @@ func (sh *shard) full(sw *swarm, p *peerKey, t uint32) bool {
 // more.
 func (sh *shard) admit(sw *swarm, p *peerKey, near neighbours, t uint32) (drop int, err error) {
 	a := &sw.peers[p.family]
+	if drop, err = sh.place(a, p, near); drop < 0 && err == nil {
+		err = sh.makeRoom(0, a.growth(), t)
+	}
+	return drop, err
+}
+
+// place is admit with the bounds of the swarm alone.
+func (sh *shard) place(a *peerArray, p *peerKey, near neighbours) (drop int, err error) {
 	switch {
 	case near.found >= 0:
 		return near.found, nil
@@ -101,7 +109,7 @@ func (sh *shard) admit(sw *swarm, p *peerKey, near neighbours, t uint32) (drop i
 	case a.len() >= sh.limits.peers:
 		return 0, nil
 	}
-	return -1, sh.makeRoom(0, a.growth(), t)
+	return -1, nil
 }
 
 // refuse counts err by its reason, and returns it.
@@ -123,7 +131,7 @@ func (sh *shard) makeRoomForHash(p *peerKey, t uint32) error {
 // makeRoom evicts until so many info-hashes and bytes more fit within the
 // bounds, but nothing that is in use: not what find has just returned.
 func (sh *shard) makeRoom(hashes, bytes int, t uint32) error {
-	for len(sh.swarms)+hashes > sh.limits.hashes || sh.bytes+bytes > sh.limits.bytes {
+	for !sh.fits(hashes, bytes) {
 		if len(sh.swarms) == 0 {
 			return ErrFull
 		}
@@ -139,6 +147,11 @@ func (sh *shard) makeRoom(hashes, bytes int, t uint32) error {
 		}
 	}
 	return nil
+}
+
+// fits tells whether so many info-hashes and bytes more are within the bounds.
+func (sh *shard) fits(hashes, bytes int) bool {
+	return len(sh.swarms)+hashes <= sh.limits.hashes && sh.bytes+bytes <= sh.limits.bytes
 }
 
 // peek returns the swarm of ih, or nil.

@@ -117,16 +117,36 @@ func (a *peerArray) push(p *peerKey, seed bool, t uint32) {
 		t = max(t, a.last) // keeps the order where callers' clocks race
 	}
 	a.last = t
-	stamp := uint16(t & stampMask)
 	if seed {
-		stamp |= seedBit
 		a.seeds++
 	}
 	if a.growth() > 0 {
 		a.resize(roomFor(len(a.b) + int(a.width)))
 	}
 	a.b = append(a.b, p.entry[:a.width-stampLen]...)
-	a.b = binary.LittleEndian.AppendUint16(a.b, stamp)
+	a.b = binary.LittleEndian.AppendUint16(a.b, makeStamp(t, seed))
+}
+
+func makeStamp(t uint32, seed bool) uint16 {
+	stamp := uint16(t & stampMask)
+	if seed {
+		stamp |= seedBit
+	}
+	return stamp
+}
+
+// insert is push for a peer that was perhaps announced before others that are there.
+func (a *peerArray) insert(p *peerKey, seed bool, t uint32) {
+	a.push(p, seed, t)
+	if t == a.last {
+		return
+	}
+	w, end := int(a.width), a.len()-1
+	i := sort.Search(end, func(i int) bool { return a.tick(i) > t })
+	copy(a.b[(i+1)*w:], a.b[i*w:end*w])
+	e := a.b[i*w : (i+1)*w]
+	copy(e, p.entry[:])
+	binary.LittleEndian.PutUint16(e[w-stampLen:], makeStamp(t, seed))
 }
 
 // growth returns the bytes of memory that one more entry will take.
@@ -150,6 +170,17 @@ func (a *peerArray) shrink() {
 
 func (a *peerArray) resize(room int) {
 	a.b = append(slices.Grow([]byte(nil), room), a.b...)
+}
+
+// liveEntries are copies of the entries of a swarm that have not expired, to be read without
+// its lock.
+type liveEntries [families][]byte
+
+func (e *liveEntries) load(sw *swarm, t, life uint32) {
+	for f := range sw.peers {
+		a := &sw.peers[f]
+		e[f] = append(e[f][:0], a.b[a.stale(t, life)*int(a.width):]...)
+	}
 }
 
 // roomFor returns the capacity of an array of n bytes, n > 0: the next 2^i or

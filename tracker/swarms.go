@@ -112,7 +112,8 @@ func (c *SwarmsConfig) shards() int {
 // info-hash falls to depends on a secret, so nobody can fill one on purpose.
 type Swarms struct {
 	limits limits
-	epoch  time.Time // when tick 0 began
+	epoch  time.Time // when tick 0 began: also one since 1970, see unixTick
+	seed   [2]uint64 // of key
 	key    krpc.SipKey
 	shards []shard
 	hashes atomic.Int64 // info-hashes in the shards
@@ -131,7 +132,7 @@ type limits struct {
 func NewSwarms(cfg SwarmsConfig, now time.Time) *Swarms {
 	cfg = cfg.withDefaults()
 	n := cfg.shards()
-	life := uint32((cfg.Lifetime + tickLength - 1) / tickLength)
+	life := ticksIn(cfg.Lifetime + tickLength - 1)
 	s := &Swarms{
 		limits: limits{
 			bytes:     int(cfg.MaxBytes / int64(n)),
@@ -142,11 +143,12 @@ func NewSwarms(cfg SwarmsConfig, now time.Time) *Swarms {
 			life:      life,
 			idle:      life * 2 / 3,
 		},
-		// Peers saved by an earlier process were announced before now.
-		epoch:  now.Add(-cfg.Lifetime),
-		key:    krpc.NewSipKey(cfg.Rand),
+		// Peers of an earlier process were announced before now. Their ticks began when those
+		// of any other process do, so that no restart makes them older or younger.
+		epoch:  now.Add(-intoTick(now) - time.Duration(life)*tickLength),
 		shards: make([]shard, n),
 	}
+	s.setSeed([2]uint64{cfg.Rand.Uint64(), cfg.Rand.Uint64()})
 	for i := range s.shards {
 		s.shards[i].limits, s.shards[i].hashes = &s.limits, &s.hashes
 		s.shards[i].rng.Seed(cfg.Rand.Uint64(), cfg.Rand.Uint64())
@@ -155,8 +157,26 @@ func NewSwarms(cfg SwarmsConfig, now time.Time) *Swarms {
 	return s
 }
 
+// setSeed has a secret decide to which shard info-hashes fall. There are none yet.
+func (s *Swarms) setSeed(seed [2]uint64) {
+	s.seed, s.key = seed, krpc.NewSipKey(rand.New(rand.NewPCG(seed[0], seed[1])))
+}
+
 func (s *Swarms) tick(now time.Time) uint32 {
-	return uint32(max(0, now.Sub(s.epoch)) / tickLength)
+	return ticksIn(max(0, now.Sub(s.epoch)))
+}
+
+func ticksIn(d time.Duration) uint32 { return uint32(d / tickLength) }
+
+// tickSeconds is tickLength, for times since 1970, of which some do not fit a Duration.
+const tickSeconds = int64(tickLength / time.Second)
+
+// unixTick returns t in ticks since 1970: what means the same to every process.
+func unixTick(t time.Time) uint32 { return uint32(t.Unix() / tickSeconds) }
+
+// intoTick returns for how long t's tick since 1970 has lasted.
+func intoTick(t time.Time) time.Duration {
+	return time.Duration(t.Unix()%tickSeconds)*time.Second + time.Duration(t.Nanosecond())
 }
 
 func (s *Swarms) shard(ih *krpc.ID) *shard {

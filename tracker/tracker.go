@@ -8,15 +8,23 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kadnode/kadnode/journal"
 	"github.com/kadnode/kadnode/kademlia"
 	"github.com/kadnode/kadnode/krpc"
 )
 
 // Config configures a Tracker. The zero Config is a good one.
 type Config struct {
-	// Swarms bounds the store. Its Rand also seeds the tracker's own randomness;
-	// nil, which is not for simulations: an unpredictable source.
+	// Store keeps the peers that are announced here. nil: a Swarms of its own and, with a
+	// Journal, a Durable.
+	Store Store
+	// Swarms bounds that one. Its Rand also seeds the tracker's own randomness, whatever the
+	// store; nil, which is not for simulations: an unpredictable source.
 	Swarms SwarmsConfig
+	// Journal keeps what is tracked over a restart, under TagTracked, and unless there is a
+	// Store the peers, under TagPeers: New attaches them. It is loaded and started before
+	// anything is tracked and the nodes start. nil: nothing is kept.
+	Journal *journal.Log
 
 	// MaxTracked bounds the info-hashes that Track accepts. 0: 100 000.
 	MaxTracked int
@@ -52,8 +60,9 @@ func (c Config) withDefaults() Config {
 type Tracker struct {
 	nodes     []*kademlia.Node
 	clock     krpc.Clock
-	swarms    *Swarms
+	store     Store
 	announcer *announcer
+	tracked   trackedState
 	sampler   hashSampler
 	counters  counters
 
@@ -76,15 +85,28 @@ func New(nodes []*kademlia.Node, cfg Config) *Tracker {
 	cfg = cfg.withDefaults()
 	t := &Tracker{nodes: nodes, clock: nodes[0].Clock()}
 	now := t.clock.Now()
-	t.swarms = NewSwarms(cfg.Swarms, now)
+	t.store = cfg.Store
+	if t.store == nil {
+		t.store = newStore(cfg, now)
+	}
 	t.announcer = newAnnouncer(t, cfg)
-	t.sampler.init(t.swarms, cfg.SampleInterval, cfg.Swarms.Rand, now)
+	t.tracked = trackedState{announcer: t.announcer, log: cfg.Journal}
+	cfg.Journal.Attach(TagTracked, &t.tracked)
+	t.sampler.init(t.store, cfg.SampleInterval, cfg.Swarms.Rand, now)
 	for _, n := range nodes {
 		n.Handle(krpc.MethodGetPeers, t.serveGetPeers)
 		n.Handle(krpc.MethodAnnouncePeer, t.serveAnnouncePeer)
 		n.Handle(krpc.MethodSampleInfohashes, t.serveSampleInfohashes)
 	}
 	return t
+}
+
+func newStore(cfg Config, now time.Time) Store {
+	mem := NewSwarms(cfg.Swarms, now)
+	if cfg.Journal == nil {
+		return mem
+	}
+	return NewDurable(mem, cfg.Journal)
 }
 
 // Start begins to forget peers that have expired, and to announce what is
@@ -103,7 +125,7 @@ func (t *Tracker) Start() {
 // expire is the timer that gives back the memory of expired peers.
 func (t *Tracker) expire() {
 	now := t.clock.Now()
-	next := t.swarms.Expire(now)
+	next := t.store.Expire(now)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.closed {
@@ -153,7 +175,7 @@ type Stats struct {
 // Stats returns a snapshot of the counters and gauges.
 func (t *Tracker) Stats() Stats {
 	s := Stats{
-		Swarms:           t.swarms.Stats(),
+		Swarms:           t.store.Stats(),
 		AnnouncesFailed:  t.counters.announcesFailed.Load(),
 		TokensWithheld:   t.counters.tokensWithheld.Load(),
 		AnnouncesRefused: t.counters.announcesRefused.Load(),

@@ -28,9 +28,10 @@ type world struct {
 
 type member struct {
 	*Tracker
-	node *kademlia.Node
-	addr netip.AddrPort
-	host *simnet.Host
+	swarms *Swarms // its store, if that is one
+	node   *kademlia.Node
+	addr   netip.AddrPort
+	host   *simnet.Host
 }
 
 func emptyWorld(t testing.TB, addr func(int) netip.AddrPort) *world {
@@ -99,8 +100,14 @@ func (w *world) newMember(cfg Config, bootstrap ...netip.AddrPort) *member {
 	}
 	cfg.Swarms.Shards = 1
 	cfg.Swarms.Rand = rand.New(rand.NewPCG(*seed, uint64(i)+100_000))
-	m.Tracker = New([]*kademlia.Node{m.node}, cfg)
+	m.run(cfg, m.node)
 	return m
+}
+
+// run gives m a tracker.
+func (m *member) run(cfg Config, nodes ...*kademlia.Node) {
+	m.Tracker = New(nodes, cfg)
+	m.swarms, _ = m.store.(*Swarms)
 }
 
 // any returns a random member that is up.
