@@ -130,8 +130,6 @@ func (l *Log) rotate() (number uint64, replaced int64, err error) {
 	old := l.begin(next)
 	l.begun = l.number
 	l.logs++
-	l.replaced = l.counters.logBytes.Load()
-	l.counters.logBytes.Add(next.size)
 	if old != nil {
 		if l.cfg.Sync != SyncNever {
 			err = l.syncFile(old)
@@ -150,6 +148,8 @@ func (l *Log) begin(next *file) (old *file) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	old, l.file = l.file, next
+	l.replaced = l.counters.logBytes.Load() // while nobody adds to it
+	l.counters.logBytes.Add(next.size)
 	l.mu.Lock()
 	l.recording = true
 	l.mu.Unlock()
