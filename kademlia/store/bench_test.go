@@ -29,8 +29,8 @@ func BenchmarkPut(b *testing.B) {
 				n++
 				it := immutable(n)
 				o := &offer{item: it, target: it.Target(), life: Life, self: k.node.ID(), from: payer{stranger.Addr(), strangerShare}, now: now}
-				if what, _ := k.shelf.take(o, nil); what == unverified {
-					k.shelf.take(o, it.clone())
+				if what, _ := k.shelf.take(*o, nil); what == unverified {
+					k.shelf.take(*o, it.clone())
 				}
 			}
 		})

@@ -46,6 +46,12 @@ func (c charges) refuse(p payer, l *limits) *krpc.Error {
 	return nil
 }
 
+// exceeded tells whether p has more items than it would get.
+func (c charges) exceeded(p payer, l *limits) bool {
+	ip, subnet := prefixes(p.addr)
+	return p.share > 0 && (c[ip] > l.perIP*strangerShare || c[subnet] > l.perSubnet*strangerShare)
+}
+
 // add charges p for n items more, or -n less.
 func (c charges) add(p payer, n int) {
 	if p.share == 0 {

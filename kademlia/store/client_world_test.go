@@ -116,7 +116,7 @@ func (w *world) randomTarget() krpc.ID { return krpc.RandomID(w.Rand) }
 // hold has node i of s hold it for so long.
 func (s *Items) hold(i int, it Item, life time.Duration) {
 	now := s.clock.Now()
-	s.shelves[i].take(&offer{item: it, target: it.Target(), life: life, self: s.nodes[i].ID(), now: now}, &it)
+	s.shelves[i].take(offer{item: it, target: it.Target(), life: life, self: s.nodes[i].ID(), now: now}, &it)
 }
 
 // held returns what node i of s holds at the target; nil: nothing.

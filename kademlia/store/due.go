@@ -19,15 +19,12 @@ const (
 // comes first spares the others the work. The first of k draws is to be anywhere in
 // between with equal chance, or items that were put together would come again together:
 // with a uniform u that is so for 1-u^k.
-func (s *shelf) republishAfter() time.Duration {
+func (s *memory) republishAfter() time.Duration {
 	u := float64(s.rng.Uint64()>>11) / (1 << 53)
 	return republishMin + time.Duration(float64(republishSpread)*(1-math.Pow(u, float64(s.limits.k))))
 }
 
-// takeDue returns an item that is due for this node to republish, and puts it off as if
-// that had been done. If there is none, ok is false, and next is when there will be;
-// zero: the shelf is empty.
-func (s *shelf) takeDue(now time.Time) (target krpc.ID, next time.Time, ok bool) {
+func (s *memory) takeDue(now time.Time) (target krpc.ID, next time.Time, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.dues) > 0 {
@@ -45,9 +42,7 @@ func (s *shelf) takeDue(now time.Time) (target krpc.ID, next time.Time, ok bool)
 	return target, next, false
 }
 
-// putOff lets the item at target, if there is one, be due at a time of the caller's
-// choice, unless it is put again before.
-func (s *shelf) putOff(target krpc.ID, until time.Time) {
+func (s *memory) putOff(target krpc.ID, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[target]; e != nil {
@@ -55,16 +50,13 @@ func (s *shelf) putOff(target krpc.ID, until time.Time) {
 	}
 }
 
-// empty tells whether nothing is held.
-func (s *shelf) empty() bool {
+func (s *memory) empty() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return len(s.entries) == 0
 }
 
-// within returns the targets of the items that share a prefix of at least that length
-// with the node's id. Some may be gone by the time get asks for them.
-func (s *shelf) within(prefix int) (targets []krpc.ID) {
+func (s *memory) within(prefix int) (targets []krpc.ID) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, r := range s.rows[min(prefix, len(s.rows)):] {

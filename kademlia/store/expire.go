@@ -12,10 +12,9 @@ const (
 	sweepRest  = time.Minute            // else, at least
 )
 
-// sweep removes items that have expired, a bounded number of them, and returns when
-// the next one does. A shelf that is empty is good for a Life: what comes with less to
-// live waits for it, or for the next put.
-func (s *shelf) sweep(now time.Time) (next time.Time) {
+// sweep returns when the next item expires. A memory that is empty is good for a Life:
+// what comes with less to live waits for it, or for the next put.
+func (s *memory) sweep(now time.Time) (next time.Time) {
 	for range sweepMost / sweepHold {
 		s.mu.Lock()
 		next = s.forget(now, sweepHold)
@@ -29,7 +28,7 @@ func (s *shelf) sweep(now time.Time) (next time.Time) {
 
 // forget removes up to most items that have expired, and returns when the first of
 // the others does.
-func (s *shelf) forget(now time.Time, most int) (next time.Time) {
+func (s *memory) forget(now time.Time, most int) (next time.Time) {
 	for range most {
 		if len(s.expiries) == 0 || s.expiries[0].At.After(now) {
 			break
@@ -42,7 +41,7 @@ func (s *shelf) forget(now time.Time, most int) (next time.Time) {
 	return s.expiries[0].At
 }
 
-func (s *shelf) expire(e *entry) {
+func (s *memory) expire(e *entry) {
 	s.remove(e)
 	s.expired++
 }

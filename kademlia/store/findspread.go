@@ -100,7 +100,7 @@ func (s *Items) renewHeld(it *Item, target krpc.ID, life time.Duration) {
 	now := s.clock.Now()
 	for i := range s.shelves {
 		if held, _, ok := s.shelves[i].get(target, now); ok && held.Seq < it.Seq {
-			s.shelves[i].take(&offer{item: *it, target: target, life: life, self: s.nodes[i].ID(), now: now}, it.clone())
+			s.shelves[i].take(offer{item: *it, target: target, life: life, self: s.nodes[i].ID(), now: now}, it.clone())
 		}
 	}
 }

@@ -34,8 +34,8 @@ func TestFloodNeverExceedsABound(t *testing.T) {
 		case 1:
 			s.sweep(now)
 		default:
-			if what, err := s.take(o, nil); err == nil && what == unverified {
-				s.take(o, it.clone())
+			if what, err := s.take(*o, nil); err == nil && what == unverified {
+				s.take(*o, it.clone())
 			}
 		}
 		if i%100 == 0 {
@@ -60,8 +60,8 @@ func TestItemsInManyGoroutines(t *testing.T) {
 				it := immutable(rng.IntN(300))
 				target := it.Target()
 				o := &offer{item: it, target: target, life: Life, from: payer{simnet.Addr(int(g)).Addr(), strangerShare}, now: at}
-				if what, err := k.shelf.take(o, nil); err == nil && what == unverified {
-					k.shelf.take(o, it.clone())
+				if what, err := k.shelf.take(*o, nil); err == nil && what == unverified {
+					k.shelf.take(*o, it.clone())
 				}
 				k.shelf.get(target, at)
 				k.shelf.takeDue(at)

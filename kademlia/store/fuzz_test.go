@@ -36,7 +36,7 @@ func FuzzServe(f *testing.F) {
 			return
 		}
 		items := New([]*kademlia.Node{node}, Config{MaxBytes: 4000, MaxPerIP: 3})
-		k := &keeper{t: t, world: w, node: node, Items: items, shelf: &items.shelves[0]}
+		k := &keeper{t: t, world: w, node: node, Items: items, shelf: items.memory(0)}
 		held := mutable(t, "foobar", 5, "4:held")
 		k.mustPut(held, immutable(1))
 		k.deliver(stranger, packet)

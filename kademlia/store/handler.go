@@ -49,7 +49,7 @@ func (s *Items) find(target krpc.ID, now time.Time) (it *Item, left time.Duratio
 // servePut answers put: it stores the item. The endpoint has refused what lacks an
 // argument (BEP 44): an item without k, sig and seq is an immutable one, and one with
 // a part of them none at all.
-func (s *Items) servePut(n *kademlia.Node, own *shelf, rq *krpc.Request) error {
+func (s *Items) servePut(n *kademlia.Node, own shelf, rq *krpc.Request) error {
 	what, err := s.put(n, own, rq)
 	if err != nil {
 		s.counters.refused[refusalOf(err)].Add(1)
@@ -61,7 +61,7 @@ func (s *Items) servePut(n *kademlia.Node, own *shelf, rq *krpc.Request) error {
 
 // put checks what is cheap first. The signature, which costs a hundred times as much,
 // is verified only for what would be stored else.
-func (s *Items) put(n *kademlia.Node, own *shelf, rq *krpc.Request) (outcome, *krpc.Error) {
+func (s *Items) put(n *kademlia.Node, own shelf, rq *krpc.Request) (outcome, *krpc.Error) {
 	o := offerOf(n, rq)
 	it := &o.item
 	if err := it.checkForm(); err != nil {
@@ -84,7 +84,7 @@ func (s *Items) put(n *kademlia.Node, own *shelf, rq *krpc.Request) (outcome, *k
 
 // weigh has own take o, unless another node of the program holds what is in its way: a
 // get is answered from any of them, so that none may take what another has replaced.
-func (s *Items) weigh(own *shelf, o *offer, verified *Item) (outcome, *krpc.Error) {
+func (s *Items) weigh(own shelf, o *offer, verified *Item) (outcome, *krpc.Error) {
 	if len(s.shelves) > 1 {
 		s.weighing.Lock()
 		defer s.weighing.Unlock()
@@ -95,7 +95,7 @@ func (s *Items) weigh(own *shelf, o *offer, verified *Item) (outcome, *krpc.Erro
 			s.renewHeld(held, o.target, left)
 		}
 	}
-	return own.take(o, verified)
+	return own.take(*o, verified)
 }
 
 // offerOf returns what a put offers, but for the target. Arguments of mutable items

@@ -246,8 +246,8 @@ func TestSiblingsShareTheirItems(t *testing.T) {
 	w := sim.New(sim.Config{Seed: 1})
 	a, b := w.Grow(), w.Grow()
 	items := New([]*kademlia.Node{a.Node, b.Node}, Config{MaxBytes: 2000})
-	ka := &keeper{t: t, Items: items, world: w, node: a.Node, shelf: &items.shelves[0]}
-	kb := &keeper{t: t, Items: items, world: w, node: b.Node, shelf: &items.shelves[1]}
+	ka := &keeper{t: t, Items: items, world: w, node: a.Node, shelf: items.memory(0)}
+	kb := &keeper{t: t, Items: items, world: w, node: b.Node, shelf: items.memory(1)}
 	it := immutable(1)
 	ka.mustPut(it)
 	ka.wantHeld(true, it)
@@ -263,8 +263,8 @@ func TestSiblingsAnswerAsOne(t *testing.T) {
 	w := sim.New(sim.Config{Seed: 1})
 	a, b := w.Grow(), w.Grow()
 	items := New([]*kademlia.Node{a.Node, b.Node}, Config{})
-	ka := &keeper{t: t, Items: items, world: w, node: a.Node, shelf: &items.shelves[0]}
-	kb := &keeper{t: t, Items: items, world: w, node: b.Node, shelf: &items.shelves[1]}
+	ka := &keeper{t: t, Items: items, world: w, node: a.Node, shelf: items.memory(0)}
+	kb := &keeper{t: t, Items: items, world: w, node: b.Node, shelf: items.memory(1)}
 	v1, v5, v6 := mutable(t, "", 1, "2:v1"), mutable(t, "", 5, "2:v5"), mutable(t, "", 6, "2:v6")
 	kb.mustPut(v1)
 	ka.mustPut(v5)

@@ -44,7 +44,7 @@ type newcomer struct {
 // handovers gives newcomers the items of one shelf that they are to hold.
 type handovers struct {
 	n        *kademlia.Node
-	shelf    *shelf
+	shelf    shelf
 	clock    krpc.Clock
 	counters *counters
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kadnode/kadnode/journal"
 	"github.com/kadnode/kadnode/kademlia"
 	"github.com/kadnode/kadnode/krpc"
 )
@@ -21,6 +22,12 @@ type Config struct {
 
 	MaxKept      int           // items that Keep accepts; 0: 10 000
 	KeepInterval time.Duration // between two puts of one of these; 0: 1 hour, which is the most
+
+	// Journal has what is kept, for others and by Keep, outlive the program. New attaches
+	// TagItems and TagKept to it; it is to be loaded and started before the nodes, Start and
+	// Keep. Who answers packets commits it before the replies leave, Keep and Unkeep do so
+	// themselves. nil: a restart forgets.
+	Journal *journal.Log
 
 	// Rand is used only while New runs. nil, which is not for simulations: an
 	// unpredictable source.
@@ -63,7 +70,9 @@ type Items struct {
 	nodes    []*kademlia.Node
 	clock    krpc.Clock
 	limits   limits
-	shelves  []shelf // of nodes, in their order
+	shelves  []shelf      // of nodes, in their order
+	journal  *journal.Log // nil: nothing outlives the program
+	state    heldState    // has shelves only with a journal
 	counters counters
 	weighing sync.Mutex // while a put at one of several nodes looks at all shelves
 
@@ -86,7 +95,7 @@ func New(nodes []*kademlia.Node, cfg Config) *Items {
 		nodes:   nodes,
 		clock:   nodes[0].Clock(),
 		rng:     rand.New(rand.NewPCG(cfg.Rand.Uint64(), cfg.Rand.Uint64())),
-		shelves: make([]shelf, len(nodes)),
+		journal: cfg.Journal,
 		limits: limits{
 			bytes:     int(min(cfg.MaxBytes/int64(len(nodes)), math.MaxInt)),
 			perIP:     cfg.MaxPerIP,
@@ -94,10 +103,15 @@ func New(nodes []*kademlia.Node, cfg Config) *Items {
 			k:         nodes[0].K(),
 		},
 	}
-	for i, n := range nodes {
-		own := &s.shelves[i]
-		own.limits = &s.limits
-		own.rng.Seed(cfg.Rand.Uint64(), cfg.Rand.Uint64())
+	s.state = heldState{nodes: nodes, log: cfg.Log}
+	for _, n := range nodes {
+		mem := newMemory(&s.limits, cfg.Rand)
+		own := shelf(mem)
+		if cfg.Journal != nil {
+			d := newDurable(mem, cfg.Journal, n.LocalAddr())
+			s.state.shelves, own = append(s.state.shelves, d), d
+		}
+		s.shelves = append(s.shelves, own)
 		n.Handle(krpc.MethodGet, func(n *kademlia.Node, rq *krpc.Request) error { return s.serveGet(n, rq) })
 		n.Handle(krpc.MethodPut, func(n *kademlia.Node, rq *krpc.Request) error { return s.servePut(n, own, rq) })
 		s.republishers = append(s.republishers, &republisher{items: s, n: n, shelf: own})
@@ -107,11 +121,13 @@ func New(nodes []*kademlia.Node, cfg Config) *Items {
 		s.handovers = append(s.handovers, h)
 	}
 	s.publisher.init(s, cfg)
+	cfg.Journal.Attach(TagItems, &s.state)
+	cfg.Journal.Attach(TagKept, &keptState{publisher: &s.publisher, max: cfg.MaxKept})
 	return s
 }
 
-// Start begins to give back the memory of items that have expired, to put what is kept,
-// and to republish what is held. To start again does nothing.
+// Start applies the bounds to what Config.Journal has brought back, and begins to give back
+// the memory of items that have expired, to put what is kept, and to republish what is held. To start again does nothing.
 func (s *Items) Start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,6 +135,7 @@ func (s *Items) Start() {
 		return
 	}
 	s.started = true
+	s.state.settle(s.clock.Now())
 	s.expiry = s.clock.AfterFunc(Life, s.expire)
 	s.publisher.Start()
 	for _, r := range s.republishers {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
@@ -26,11 +27,13 @@ const maxPutting = 128
 type publisher struct {
 	*schedule.Periodic[Item]
 	log                    *slog.Logger
+	records                keptRecords
 	puts, failed, outdated atomic.Uint64
 }
 
 func (p *publisher) init(s *Items, cfg Config) {
 	p.log = cfg.Log
+	p.records.log = cfg.Journal
 	p.Periodic = schedule.New(schedule.Config[Item]{
 		Clock:    s.clock,
 		Rand:     rand.New(rand.NewPCG(cfg.Rand.Uint64(), cfg.Rand.Uint64())),
@@ -67,7 +70,12 @@ func (s *Items) Keep(it Item, o KeepOptions) error {
 	if o.Stored {
 		add = s.publisher.AddDone
 	}
-	switch err := add(it.Target(), it); err {
+	target := it.Target()
+	switch err := add(target, it); err {
+	case nil:
+		s.publisher.record(target)
+		s.journal.Commit()
+		return nil
 	case schedule.ErrTooMany:
 		return ErrTooMany
 	case schedule.ErrClosed:
@@ -78,10 +86,32 @@ func (s *Items) Keep(it Item, o KeepOptions) error {
 }
 
 // Unkeep ends what Keep began. Nodes remember the last put for up to Life.
-func (s *Items) Unkeep(target krpc.ID) { s.publisher.Remove(target) }
+func (s *Items) Unkeep(target krpc.ID) {
+	s.publisher.Remove(target)
+	s.publisher.record(target)
+	s.journal.Commit()
+}
 
 // Kept returns the number of items that are kept.
 func (s *Items) Kept() int { return s.publisher.Stats().Jobs }
+
+// Keeps tells whether an item with a target is kept.
+func (s *Items) Keeps(target krpc.ID) bool {
+	_, _, ok := s.publisher.Job(target)
+	return ok
+}
+
+// KeptItems returns the items that are kept, in the order of their targets. Those that are kept
+// or not any more since the call began may be among them or not.
+func (s *Items) KeptItems() iter.Seq[Item] {
+	return func(yield func(Item) bool) {
+		for _, target := range s.publisher.Keys() {
+			if it, _, ok := s.publisher.Job(target); ok && !yield(it) {
+				return
+			}
+		}
+	}
+}
 
 // replaces tells whether it is to be kept instead of old, which has the same target.
 func replaces(it, old Item) (bool, error) {
@@ -111,10 +141,14 @@ func (s *Items) putKept(turn *schedule.Turn[Item]) (stop func()) {
 		}
 		if !errors.Is(err, ErrOutdated) {
 			// Few holders are soon none. Right after an outage there are only few to find.
-			turn.End(2*res.Stored >= s.nodes[0].K())
+			enough := 2*res.Stored >= s.nodes[0].K()
+			if turn.End(enough); enough {
+				p.recordPut(turn.Key)
+			}
 			return
 		}
 		if turn.Drop() {
+			p.record(turn.Key)
 			p.outdated.Add(1)
 			p.log.Warn("an item is not kept any longer: somebody else with its key has published a newer version",
 				"target", turn.Key, "seq", turn.Job.Seq, "newer", res.Newer.Seq)

@@ -20,7 +20,7 @@ type keeper struct {
 	t     testing.TB
 	world *sim.World
 	node  *kademlia.Node
-	shelf *shelf
+	shelf *memory
 }
 
 // newKeeper returns the first node of a world of so many.
@@ -36,7 +36,7 @@ func newKeeperIn(t testing.TB, world sim.Config, cfg Config) *keeper {
 	world.Setup = func(n *kademlia.Node) {
 		if k.node == nil {
 			k.node, k.Items = n, New([]*kademlia.Node{n}, cfg)
-			k.shelf = &k.shelves[0]
+			k.shelf = k.memory(0)
 		}
 	}
 	k.world = sim.Build(world, 200*time.Millisecond, time.Minute)
@@ -57,6 +57,14 @@ type outbox struct {
 
 func (o *outbox) Buffer() []byte                  { return o.buf[:0] }
 func (o *outbox) Push(_ netip.AddrPort, b []byte) { o.sent = b }
+
+// memory returns where node i of s keeps items.
+func (s *Items) memory(i int) *memory {
+	if d, ok := s.shelves[i].(*durable); ok {
+		return d.memory
+	}
+	return s.shelves[i].(*memory)
+}
 
 // ask has the keeper answer q from the given address.
 func (k *keeper) ask(from netip.AddrPort, q krpc.Message) *krpc.Message {

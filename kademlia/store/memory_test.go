@@ -25,12 +25,12 @@ func TestMemoryIsWhatIsCharged(t *testing.T) {
 	for name, size := range map[string]int{"small": 100, "medium": 500, "large": MaxValue} {
 		t.Run(name, func(t *testing.T) {
 			before := heap()
-			s := &shelf{limits: &limits{bytes: 64 << 20, perIP: 1, perSubnet: 1}}
+			s := &memory{limits: &limits{bytes: 64 << 20, perIP: 1, perSubnet: 1}}
 			now := time.Unix(1_800_000_000, 0)
 			for n := 0; ; n++ {
 				it := ofSize(size, n)
 				o := &offer{item: it, target: it.Target(), life: Life, from: payer{simnet.Addr(n).Addr(), strangerShare}, now: now}
-				if _, err := s.take(o, it.clone()); err == errFull {
+				if _, err := s.take(*o, it.clone()); err == errFull {
 					break
 				} else if err != nil {
 					t.Fatal(err)

@@ -186,7 +186,9 @@ func (p *putting) keepAt(i int) kademlia.StoreResult {
 	n, res := p.items.nodes[i], kademlia.StoreResult{Asked: 1}
 	o := offer{item: p.it, target: p.target, life: cmp.Or(p.ttl(), Life), self: n.ID(), now: p.items.clock.Now()}
 	o.cas, o.hasCas = p.cas(i, krpc.NodeInfo{})
-	if _, err := p.items.shelves[i].take(&o, p.it.clone()); err != nil {
+	_, err := p.items.shelves[i].take(o, p.it.clone())
+	p.items.journal.Commit()
+	if err != nil {
 		self := krpc.NodeInfo{ID: o.self, Addr: n.LocalAddr()}
 		res.Failures = []kademlia.StoreFailure{{Node: self, Err: err}}
 	} else {

@@ -22,7 +22,7 @@ const (
 type republisher struct {
 	items *Items
 	n     *kademlia.Node
-	shelf *shelf
+	shelf shelf
 
 	mu      sync.Mutex // guards what follows
 	timer   krpc.Timer
@@ -33,7 +33,11 @@ type republisher struct {
 func (r *republisher) start() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.timer = r.items.clock.AfterFunc(republishMin, r.run)
+	wait := republishMin
+	if !r.shelf.empty() { // what has come back may be due before
+		wait = 0
+	}
+	r.timer = r.items.clock.AfterFunc(wait, r.run)
 }
 
 // run is the timer.

@@ -39,7 +39,7 @@ func (r *row) remove(e *entry) {
 }
 
 // row returns the row that target belongs to.
-func (s *shelf) row(target krpc.ID) *row {
+func (s *memory) row(target krpc.ID) *row {
 	i := s.self.CommonPrefixLen(target)
 	for len(s.rows) <= i {
 		s.rows = append(s.rows, row{})
@@ -49,7 +49,7 @@ func (s *shelf) row(target krpc.ID) *row {
 
 // arrange puts all entries into the rows that they belong to when the node has the
 // id self. It takes its time only when the external address has changed.
-func (s *shelf) arrange(self krpc.ID) {
+func (s *memory) arrange(self krpc.ID) {
 	if s.self == self {
 		return
 	}
@@ -69,7 +69,7 @@ func (s *shelf) arrange(self krpc.ID) {
 // room returns how many bytes there are for an item at target: those that are free,
 // and those of items farther from the node. Items as far as it keep their places, so
 // that a flood takes what is free and pushes out nothing that is as good.
-func (s *shelf) room(target krpc.ID) int {
+func (s *memory) room(target krpc.ID) int {
 	n := s.limits.bytes - s.bytes
 	for i := range min(s.self.CommonPrefixLen(target), len(s.rows)) {
 		n += s.rows[i].bytes
@@ -77,17 +77,20 @@ func (s *shelf) room(target krpc.ID) int {
 	return n
 }
 
-// makeRoom evicts the farthest items until so many bytes fit. room has said that they
-// will.
-func (s *shelf) makeRoom(bytes int) {
+// makeRoom evicts the farthest items until so many bytes fit, and returns them, joined by
+// their next. room has said that they will.
+func (s *memory) makeRoom(bytes int) (evicted *entry) {
 	for s.bytes+bytes > s.limits.bytes {
-		s.remove(s.farthest())
+		e := s.farthest()
+		s.remove(e)
 		s.evicted++
+		e.next, evicted = evicted, e
 	}
+	return evicted
 }
 
 // farthest returns the entry that goes first, of a shelf that is not empty.
-func (s *shelf) farthest() *entry {
+func (s *memory) farthest() *entry {
 	i := slices.IndexFunc(s.rows, func(r row) bool { return r.first != nil })
 	return s.rows[i].first
 }

@@ -2,22 +2,44 @@ package store
 
 import (
 	"bytes"
-	"math/rand/v2"
-	"sync"
 	"time"
 
-	"github.com/kadnode/kadnode/kademlia/schedule"
 	"github.com/kadnode/kadnode/krpc"
 )
 
-// entryCost is the memory of an item beside its bytes, in bytes: an entry (176) and
-// an Item (112) as the allocator serves them, a slot of shelf.entries (29, at the
-// worst load factor of 7/16 just after the map grew), two of shelf.charges (41 each),
-// and a place in both queues (8 each, at worst a quarter of them idle).
-const entryCost = 176 + 112 + (29+2*41)*16/7 + 2*10
-
-// cost returns what an item is charged. The allocator rounds up by an eighth at most.
-func cost(it *Item) int { return entryCost + it.size()*9/8 }
+// shelf is where the items are that one node keeps for others.
+//
+// A shelf may be shared with other programs: what is there, and in what version, can change
+// between any two calls, and each call is answered by what is there then. No method waits for
+// a disk or a network: they are called where packets are answered. All are safe for concurrent
+// use.
+type shelf interface {
+	// get returns the item at target, which never changes, and how long it is still kept.
+	get(target krpc.ID, now time.Time) (it *Item, left time.Duration, ok bool)
+	// take weighs an offer, and stores it if verified is set: a copy of its item that is
+	// genuine. Else it only tells what would become of it, so that no signature is verified
+	// for an item that is refused anyway; but the very item that is held already is genuine,
+	// and refreshed at once. The shelf keeps verified, and nothing else of o.
+	take(o offer, verified *Item) (outcome, *krpc.Error)
+	// takeDue returns an item that is due to be republished from here, and puts it off as if
+	// that had been done: nobody else is given it. If there is none, ok is false, and next is
+	// when there will be, unless one comes with a put; zero: nothing is held.
+	takeDue(now time.Time) (target krpc.ID, next time.Time, ok bool)
+	// putOff lets the item at target, if there is one, be due at a time of the caller's
+	// choice, unless it is put again before.
+	putOff(target krpc.ID, until time.Time)
+	// within returns the targets of the items that share a prefix of at least that length
+	// with the id of the node that was offered the last one. Some may be gone by the time
+	// get asks for them.
+	within(prefix int) []krpc.ID
+	// empty tells whether nothing is held.
+	empty() bool
+	// sweep gives back the memory of items that have expired, a bounded number of them, and
+	// returns when to be called again.
+	sweep(now time.Time) (next time.Time)
+	// addTo adds its figures to st.
+	addTo(st *Stats)
+}
 
 // limits are the bounds of one shelf.
 type limits struct {
@@ -25,46 +47,6 @@ type limits struct {
 	perIP, perSubnet int // items
 	k                int // nodes that hold an item, if all goes well
 }
-
-// shelf keeps items for others at one node. It does nothing but look up and file
-// under its lock: whoever puts has verified the item and copied it before.
-//
-// When limits.bytes is reached, the item goes whose target is farthest from the
-// node's id, and of those equally far the one stored least recently; but only for
-// one that is nearer. Nearer means a longer common prefix.
-type shelf struct {
-	limits *limits
-
-	mu sync.RWMutex // guards what follows
-	// All but self and the counts is zero while the shelf is empty: an idle one
-	// costs nothing, and what a flood made the maps grow to, which a map never gives
-	// back, goes with it.
-	entries  map[krpc.ID]*entry // by target
-	rows     []row              // by the length of the prefix shared with self
-	expiries schedule.Queue[*entry]
-	dues     schedule.Queue[*entry]
-	charges  charges
-	bytes    int // charged, at most limits.bytes
-	mutable  int // entries
-
-	self             krpc.ID // the node's id, as of the last put
-	rng              rand.PCG
-	evicted, expired uint64
-}
-
-// entry is an item on a shelf. Its shelf's lock guards it; the item never changes.
-type entry struct {
-	target   krpc.ID
-	item     *Item
-	from     payer     // whom it is charged to
-	received time.Time // when it was last put
-
-	expires    schedule.Due[*entry]
-	due        schedule.Due[*entry] // when this node republishes it
-	prev, next *entry               // in its row
-}
-
-func (e *entry) expired(now time.Time) bool { return !e.expires.At.After(now) }
 
 // offer is an item that somebody wants kept, and how.
 type offer struct {
@@ -102,126 +84,4 @@ func (o *offer) conflict(held *Item) *krpc.Error {
 		return errSeqTooOld
 	}
 	return nil
-}
-
-// get returns the item at target and how long it is still kept.
-func (s *shelf) get(target krpc.ID, now time.Time) (it *Item, left time.Duration, ok bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	e := s.entries[target]
-	if e == nil || e.expired(now) {
-		return nil, 0, false
-	}
-	return e.item, e.expires.At.Sub(now), true
-}
-
-// take weighs an offer, and stores it if verified is set: a copy of its item that is
-// genuine. Else it only tells what would become of it, so that no signature is
-// verified for an item that is refused anyway; but the very item that is held already
-// is genuine, and refreshed at once.
-func (s *shelf) take(o *offer, verified *Item) (outcome, *krpc.Error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.held(o)
-	grows := cost(&o.item)
-	if e != nil {
-		if err := o.conflict(e.item); err != nil {
-			return 0, err
-		}
-		grows -= cost(e.item)
-	}
-	switch {
-	case o.life <= 0:
-		return ignored, nil
-	case e != nil && e.item.Seq == o.item.Seq && (verified != nil || bytes.Equal(e.item.Sig, o.item.Sig)):
-		s.refresh(e, o)
-		return refreshed, nil
-	}
-	if err := s.refuse(e, o, grows); err != nil || verified == nil {
-		return unverified, err
-	}
-	s.makeRoom(grows)
-	if e == nil {
-		e = s.add(o)
-	} else {
-		s.book(e, -1)
-	}
-	e.item = verified
-	s.book(e, 1)
-	s.refresh(e, o)
-	return stored, nil
-}
-
-// held returns the entry at o's target, or nil, after what has to be done now and then.
-func (s *shelf) held(o *offer) *entry {
-	s.arrange(o.self)
-	s.forget(o.now, sweepAlong)
-	e := s.entries[o.target]
-	if e != nil && e.expired(o.now) {
-		s.expire(e)
-		return nil
-	}
-	return e
-}
-
-// refuse applies the bounds to o, which is to take the place of e, if that is set,
-// and so many bytes more.
-func (s *shelf) refuse(e *entry, o *offer, grows int) *krpc.Error {
-	if grows > s.room(o.target) {
-		return errFull
-	}
-	if e == nil {
-		return s.charges.refuse(o.from, s.limits)
-	}
-	return nil
-}
-
-// add files an entry for o that has yet to get its item.
-func (s *shelf) add(o *offer) *entry {
-	if s.entries == nil {
-		s.entries, s.charges = make(map[krpc.ID]*entry), make(charges)
-	}
-	e := &entry{target: o.target, from: o.from}
-	e.expires.Of, e.due.Of = e, e
-	s.entries[e.target] = e
-	s.expiries.Push(&e.expires)
-	s.dues.Push(&e.due)
-	s.row(e.target).push(e)
-	s.charges.add(e.from, 1)
-	return e
-}
-
-// book adds what e holds to the books, or with a sign of -1 takes it off.
-func (s *shelf) book(e *entry, sign int) {
-	bytes := sign * cost(e.item)
-	s.bytes += bytes
-	s.row(e.target).bytes += bytes
-	if e.item.Mutable() {
-		s.mutable += sign
-	}
-}
-
-// refresh notes that e was put again by o. That never shortens its life.
-func (s *shelf) refresh(e *entry, o *offer) {
-	e.received = o.now
-	if expires := o.now.Add(o.life); expires.After(e.expires.At) {
-		s.expiries.Move(&e.expires, expires)
-	}
-	s.dues.Move(&e.due, o.now.Add(s.republishAfter()))
-	r := s.row(e.target)
-	r.remove(e)
-	r.push(e)
-}
-
-// remove takes e off the shelf.
-func (s *shelf) remove(e *entry) {
-	s.book(e, -1)
-	s.row(e.target).remove(e)
-	s.expiries.Remove(&e.expires)
-	s.dues.Remove(&e.due)
-	s.charges.add(e.from, -1)
-	delete(s.entries, e.target)
-	if len(s.entries) == 0 {
-		s.entries, s.charges, s.rows, s.expiries, s.dues = nil, nil, nil, nil, nil
-	}
 }

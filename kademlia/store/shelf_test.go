@@ -224,7 +224,7 @@ func TestLocalAddressesAreFree(t *testing.T) {
 	for n := range 5 {
 		it := immutable(n)
 		o := &offer{item: it, target: it.Target(), life: Life, self: k.node.ID(), now: now}
-		if what, err := s.take(o, it.clone()); what != stored || err != nil {
+		if what, err := s.take(*o, it.clone()); what != stored || err != nil {
 			t.Errorf("item %d: %v, %v", n, what, err)
 		}
 	}
@@ -244,7 +244,7 @@ func TestNewIDRearrangesTheShelf(t *testing.T) {
 	}
 	s, it := k.shelf, near[1]
 	o := &offer{item: it, target: it.Target(), life: Life, self: id, now: k.world.Clock.Now()}
-	if _, err := s.take(o, nil); err != errFull {
+	if _, err := s.take(*o, nil); err != errFull {
 		t.Errorf("as far as the farthest: %v", err)
 	}
 	k.checkBooks()
@@ -254,7 +254,7 @@ func TestNewIDRearrangesTheShelf(t *testing.T) {
 	if o.item, o.target = it, it.Target(); id.CommonPrefixLen(far[0].Target()) < 1 {
 		t.Fatal("not far from the opposite id")
 	}
-	if what, err := s.take(o, it.clone()); what != stored || err != nil {
+	if what, err := s.take(*o, it.clone()); what != stored || err != nil {
 		t.Errorf("%v, %v", what, err)
 	}
 	k.checkBooks()

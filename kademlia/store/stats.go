@@ -84,7 +84,7 @@ func (s *Items) Stats() Stats {
 	return st
 }
 
-func (s *shelf) addTo(st *Stats) {
+func (s *memory) addTo(st *Stats) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	st.Mutable += s.mutable
