@@ -6,6 +6,7 @@ package metrics
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kadnode/kadnode/journal"
 	"github.com/kadnode/kadnode/kademlia"
 	"github.com/kadnode/kadnode/kademlia/store"
 	"github.com/kadnode/kadnode/krpc"
@@ -25,6 +26,7 @@ type Sources struct {
 	DHTs      []DHT
 	Trackers  []*tracker.Tracker
 	Items     []*store.Items
+	Journals  []*journal.Log
 	Blocklist *krpc.Blocklist // may be nil
 	Build     BuildInfo
 }
@@ -47,6 +49,7 @@ type collector struct {
 	socket socketMetrics
 	store  trackerMetrics
 	items  itemsMetrics
+	log    journalMetrics
 }
 
 // NewCollector returns a collector of all metrics of s, with names that begin
@@ -60,6 +63,7 @@ func NewCollector(s Sources) prometheus.Collector {
 	c.socket = newSocketMetrics(&c.descs)
 	c.store = newTrackerMetrics(&c.descs)
 	c.items = newItemsMetrics(&c.descs, &c.store)
+	c.log = newJournalMetrics(&c.descs)
 	return c
 }
 
@@ -81,6 +85,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.socket.collect(e, t)
 	c.store.collect(e, c.src.Trackers)
 	c.items.collect(e, c.src.Items)
+	c.log.collect(e, c.src.Journals)
 }
 
 // descs are the descriptions of all metrics.

@@ -75,6 +75,12 @@ func (t *Tracker) Untrack(ih krpc.ID) {
 // Tracked returns the number of info-hashes that are tracked.
 func (t *Tracker) Tracked() int { return t.announcer.Stats().Jobs }
 
+// Tracks tells whether ih is tracked.
+func (t *Tracker) Tracks(ih krpc.ID) bool {
+	_, _, ok := t.announcer.Job(ih)
+	return ok
+}
+
 // TrackedHashes returns the info-hashes that are tracked, and how, in their order. Those that are
 // tracked or not any more since the call began may be among them or not.
 func (t *Tracker) TrackedHashes() iter.Seq2[krpc.ID, AnnounceOptions] {

@@ -34,7 +34,7 @@ func askHosts[T any](ctx context.Context, c *client, hosts []string, ask questio
 		}
 		all = append(all, targets[i]...)
 	}
-	srv, err := newServer(c.config(all), keepNothing(), c.log)
+	srv, err := newServer(c.config(all), keepNothing(), nil, c.log)
 	if err != nil {
 		return err
 	}

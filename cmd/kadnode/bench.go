@@ -8,8 +8,11 @@ import (
 	"io"
 	"math"
 	"net/netip"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,7 +43,7 @@ func (o *benchOptions) addFlags(fs *pflag.FlagSet) {
 	fs.Var(&intValue{&o.inFlight, 1, 1 << 16}, "in-flight", "queries that wait for a reply at a time")
 	fs.StringArrayVar(&o.rivals, "rival", nil, "measure another program too: `NAME=COMMAND`, with {listen} for the IP:PORT that it is to serve; may be repeated")
 	fs.Var(&choiceValue{&o.mode, []string{"closed", "paced"}}, "mode", "of HOST:PORT: ask when a reply has come, or --rate times a second")
-	fs.Var(&rateValue{&o.rate}, "rate", "of HOST:PORT: queries a second of --mode paced")
+	fs.Var(&rateValue{value: &o.rate}, "rate", "of HOST:PORT: queries a second of --mode paced")
 	fs.Var(&intValue{&o.pid, 1, math.MaxInt32}, "pid", "of HOST:PORT: the process whose processor time is measured (Linux)")
 	fs.StringVar(&o.listen, "listen", "", "of HOST:PORT: `IP:PORT` to ask from")
 }
@@ -61,6 +64,8 @@ func (o *benchOptions) check(fs *pflag.FlagSet, node bool) error {
 		return usagef("--duration %v: want more than 0", o.duration)
 	case (o.mode == "paced") != (o.rate > 0):
 		return usagef("--mode paced and --rate go together")
+	case o.rate > 0 && o.rate*o.duration.Seconds() < 1:
+		return usagef("--rate %v for --duration %v: that is no query", o.rate, o.duration)
 	case o.pid > 0 && processGone(o.pid):
 		return usagef("--pid %d: no such process", o.pid)
 	}
@@ -86,6 +91,10 @@ any number of queries of each.`,
 			if err := o.check(cmd.Flags(), len(args) > 0); err != nil {
 				return err
 			}
+			// Who reads no more fails the next write, and does not end us with things left behind.
+			unread := make(chan os.Signal, 1)
+			signal.Notify(unread, syscall.SIGPIPE)
+			defer signal.Stop(unread)
 			b := &bench{o: o, out: output{cmd.OutOrStdout(), o.json}, stderr: &sharedWriter{w: cmd.ErrOrStderr()}}
 			run := b.compare
 			if len(args) > 0 {
@@ -144,20 +153,11 @@ func (o *benchOptions) rows() (rows []benchRow) {
 
 // measureNode measures the node at host.
 func (b *bench) measureNode(ctx context.Context, host string) error {
-	addrs, err := kademlia.Resolve(ctx, []string{host}, nil)
-	if errors.Is(err, kademlia.ErrHostPort) {
-		return usagef("%w", err)
-	}
+	cfg, err := b.o.whereTo(ctx, host)
 	if err != nil {
 		return err
 	}
 	t := &benchTarget{name: host, pid: b.o.pid, wait: benchAnswer}
-	cfg := load.Config{Target: addrs[0]}
-	if b.o.listen != "" {
-		if cfg.Listen, err = netip.ParseAddrPort(b.o.listen); err != nil {
-			return usagef("--listen %q: want IP:PORT", b.o.listen)
-		}
-	}
 	if err := t.open(ctx, cfg, b.stderr); err != nil {
 		return err
 	}
@@ -181,6 +181,29 @@ func (b *bench) measureNode(ctx context.Context, host string) error {
 	return b.failed
 }
 
+// whereTo returns the addresses to ask, and to ask from.
+func (o *benchOptions) whereTo(ctx context.Context, host string) (cfg load.Config, err error) {
+	addrs, err := kademlia.Resolve(ctx, []string{host}, nil)
+	switch {
+	case errors.Is(err, kademlia.ErrHostPort):
+		return cfg, usagef("%w", err)
+	case err != nil:
+		return cfg, err
+	case o.listen == "":
+		return load.Config{Target: addrs[0]}, nil
+	}
+	listen, err := netip.ParseAddrPort(o.listen)
+	if err != nil {
+		return cfg, usagef("--listen %q: want IP:PORT", o.listen)
+	}
+	listen = netip.AddrPortFrom(listen.Addr().Unmap(), listen.Port())
+	same := slices.IndexFunc(addrs, func(a netip.AddrPort) bool { return a.Addr().Is4() == listen.Addr().Is4() })
+	if same < 0 {
+		return cfg, usagef("--listen %s: from there nothing gets to %v, of the other family", o.listen, addrs[0])
+	}
+	return load.Config{Target: addrs[same], Listen: listen}, nil
+}
+
 // header says what the columns are, to people.
 func (b *bench) header() error {
 	if b.o.json {
@@ -194,10 +217,7 @@ func (b *bench) header() error {
 // print prints a measurement, beside that of the echo if there is one, and judges it.
 func (b *bench) print(m, echo *measurement) error {
 	r := &m.result
-	if r.Replies == 0 || r.Wrong > 0 {
-		b.failed = cmp.Or(b.failed, fmt.Errorf("%s: %s: %d right replies, %d wrong ones: %s",
-			m.target.name, m.row.name, r.Replies, r.Wrong, cmp.Or(r.Fault, "nothing else")))
-	}
+	b.judge(m)
 	cost, ratio := "-", "-"
 	object := m.object()
 	if m.cost() > 0 {
@@ -211,6 +231,14 @@ func (b *bench) print(m, echo *measurement) error {
 		shortTime(r.Latency.Quantile(.5)), shortTime(r.Latency.Quantile(.99)), object.ReplyBytes, notRight(r))
 	m.warn(b.stderr)
 	return b.out.print(text, object)
+}
+
+// judge has the command fail if m shows the node to be at fault.
+func (b *bench) judge(m *measurement) {
+	if r := &m.result; r.Replies == 0 || r.Wrong > 0 {
+		b.failed = cmp.Or(b.failed, fmt.Errorf("%s: %s: %d right replies, %d wrong ones: %s",
+			m.target.name, m.row.name, r.Replies, r.Wrong, cmp.Or(r.Fault, "nothing else")))
+	}
 }
 
 // notRight tells of the queries that have no right reply.

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math"
 	"net/netip"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -116,6 +119,9 @@ func TestBenchFails(t *testing.T) {
 		"127.0.0.1:1 --rate 10":                 {exitUsage, "--mode paced and --rate go together"},
 		"127.0.0.1:1 --duration 0s":             {exitUsage, "--duration"},
 		"127.0.0.1:1 --listen nonsense":         {exitUsage, "--listen"},
+		"127.0.0.1:1 --listen [::1]:0":          {exitUsage, "of the other family"},
+		"[::1]:1 --listen 127.0.0.1:0":          {exitUsage, "of the other family"},
+		"a:1 --mode paced --rate 0.1":           {exitUsage, "that is no query"},
 		"127.0.0.1:1 --rival x={listen}":        {exitUsage, "--rival"},
 		"--rival x=true":                        {exitUsage, "{listen}"},
 		"a b":                                   {exitUsage, "at most 1 arg"},
@@ -135,6 +141,107 @@ func TestBenchFails(t *testing.T) {
 		kadnode(t, "bench", "127.0.0.1:1", "--pid", strconv.Itoa(math.MaxInt32)).expect(t, exitUsage, "no such process")
 	}
 	kadnode(t, "bench", "--rival", "gone="+os.Args[0]+" version {listen}").expect(t, exitFailed, "gone: has ended: exit status 2")
+}
+
+// A program that ends while it is measured is not measured, however well it did before.
+func TestBenchOfAProgramThatEnds(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a shell")
+	}
+	t.Setenv(asProgram, "1")
+	script := filepath.Join(t.TempDir(), "brief")
+	writeFile(t, script, "echo $$ > "+script+".pid; exec \"$@\"\n")
+	rival := fmt.Sprintf("brief=sh %s %s run --listen {listen} --bootstrap none --http none --rate-limit 0", script, os.Args[0])
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	measured := onWrite(func() { // the header
+		pid, err := os.ReadFile(script + ".pid")
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec.Command("kill", "-9", strings.TrimSpace(string(pid))).Run()
+	})
+	var stderr bytes.Buffer
+	status := execute(ctx, []string{"bench", "--kind", "ping", "--duration", "1h", "--rival", rival}, measured, &stderr)
+	result{status, "", stderr.String()}.expect(t, exitFailed, "has ended")
+}
+
+// onWrite is an output that is not kept.
+type onWrite func()
+
+func (f onWrite) Write(b []byte) (int, error) {
+	f()
+	return len(b), nil
+}
+
+func TestBenchOfAProcessThatEnds(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("processes are known on Linux alone")
+	}
+	process := exec.Command("sleep", "60")
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer process.Wait() // until then there is something of it
+	defer process.Process.Kill()
+	nobody := krpc.AppendNode(nil, krpc.NodeInfo{ID: krpc.ID{2}, Addr: netip.MustParseAddrPort("192.0.2.1:6881")})
+	pings := 0
+	node := newFakeNode(t, func(q, r *krpc.Message) {
+		r.Token, r.Nodes = nil, nobody
+		if q.Method != krpc.MethodPing {
+			return
+		}
+		if pings++; pings == 100 {
+			process.Process.Kill()
+		}
+	})
+	args := []string{"bench", node, "--listen", "127.0.0.1:0", "--duration", "200ms", "--kind", "ping"}
+	kadnode(t, append(args, "--pid", strconv.Itoa(process.Process.Pid))...).expect(t, exitFailed, "has ended")
+}
+
+func TestOverloadOfANodeThatAnswersNothing(t *testing.T) {
+	var silent atomic.Bool
+	node := newFakeNode(t, func(_, r *krpc.Message) {
+		if silent.Load() {
+			r.TID = make([]byte, 4) // that of no query: as good as no reply
+		}
+	})
+	target := benchTarget{name: node, wait: patience}
+	cfg := load.Config{Target: netip.MustParseAddrPort(node), Listen: netip.MustParseAddrPort("127.0.0.1:0"), Timeout: 10 * time.Millisecond}
+	if err := target.open(t.Context(), cfg, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	defer target.close()
+	silent.Store(true)
+	var stdout bytes.Buffer
+	b := &bench{o: &benchOptions{inFlight: 8, duration: 50 * time.Millisecond}, out: output{&stdout, false}, stderr: io.Discard}
+	if err := b.overload(t.Context(), &target); err != nil || b.failed == nil || stdout.Len() > 0 {
+		t.Errorf("error %v, failed %v, printed %q", err, b.failed, &stdout)
+	}
+}
+
+// "kadnode bench | head -1" leaves nothing behind.
+func TestBenchThatIsReadNoMoreTidiesUp(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs pipes that break")
+	}
+	unread, stdout, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unread.Close()
+	defer stdout.Close()
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0], "bench", "--kind", "ping", "--duration", "50ms")
+	cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+dir)
+	cmd.Stdout = stdout
+	var failed *exec.ExitError
+	if err := cmd.Run(); !errors.As(err, &failed) || failed.ExitCode() != exitFailed {
+		t.Errorf("ended with %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, error %v", left, err)
+	}
 }
 
 func TestBenchOfNobody(t *testing.T) {
@@ -171,7 +278,7 @@ func TestServingOverSocketsAllocatesNothing(t *testing.T) {
 	}
 	s, err := newServer(kademlia.Config{
 		Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, RateLimit: -1, Version: protocolVersion,
-	}, capacity{}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	}, capacity{}, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,19 +35,26 @@ func (b *bench) compare(ctx context.Context) error {
 		return err
 	}
 	var targets []*benchTarget // the echo is the first one
+	var last *child            // whose context ends with any of them
 	for i, c := range commands {
 		p, err := startChild(ctx, c, b.stderr)
 		if err != nil {
 			return err
 		}
 		defer p.stop()
+		last, ctx = p, p.ctx
 		t := &benchTarget{name: c.name, pid: p.cmd.Process.Pid, wait: benchReady}
-		if err := t.open(p.ctx, load.Config{Target: p.listen, Echo: i == 0}, b.stderr); err != nil {
+		if err := t.open(ctx, load.Config{Target: p.listen, Echo: i == 0}, b.stderr); err != nil {
 			return p.explain(err)
 		}
 		defer t.close()
 		targets = append(targets, t)
 	}
+	return last.explain(b.measureAll(ctx, targets))
+}
+
+// measureAll measures the targets, of which the first one is the echo.
+func (b *bench) measureAll(ctx context.Context, targets []*benchTarget) error {
 	if err := b.header(); err != nil {
 		return err
 	}
@@ -146,6 +153,9 @@ func (b *bench) overload(ctx context.Context, t *benchTarget) error {
 	}
 	if err := peak.run(ctx, b.o.inFlight, b.o.duration); err != nil {
 		return err
+	}
+	if b.judge(&peak); peak.result.Replies == 0 {
+		return nil // twice nothing is nothing
 	}
 	over := measurement{row: peak.row, target: t}
 	over.row.rate = math.Round(overload * peak.result.Rate())

@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"runtime"
 	"strconv"
@@ -35,10 +33,14 @@ func cpuTime(pid int) (time.Duration, bool) {
 	return total, true
 }
 
-// processGone tells that there is no such process. It is known on Linux alone.
+// processGone tells that there is no such process, or none but its exit status. It is known
+// on Linux alone.
 func processGone(pid int) bool {
-	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
-	return runtime.GOOS == "linux" && errors.Is(err, fs.ErrNotExist)
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return runtime.GOOS == "linux"
+	}
+	return bytes.Contains(b, []byte("\nState:\tZ"))
 }
 
 // residentMemory returns the bytes of memory that a process has, on Linux.

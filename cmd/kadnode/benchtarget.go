@@ -101,8 +101,17 @@ type measurement struct {
 // processor time is read: the kernel counts that of a thread when it stops.
 const settling = 3 * time.Millisecond
 
-// run measures for d, and adds that to what there is.
+// run measures for d, and adds that to what there is. What it measures of a process that ends
+// meanwhile is nothing.
 func (m *measurement) run(ctx context.Context, inFlight int, d time.Duration) error {
+	err := m.measure(ctx, inFlight, d)
+	if t := m.target; t.pid > 0 && processGone(t.pid) {
+		return fmt.Errorf("%s: process %d has ended", t.name, t.pid)
+	}
+	return err
+}
+
+func (m *measurement) measure(ctx context.Context, inFlight int, d time.Duration) error {
 	if err := m.target.gen.Renew(ctx); err != nil {
 		return err
 	}

@@ -128,7 +128,10 @@ func (c *client) config(contacts []netip.AddrPort) kademlia.Config {
 }
 
 // join starts a temporary node and waits until it has joined the DHT.
-func (c *client) join(ctx context.Context) (*server, error) {
+func (c *client) join(ctx context.Context) (*server, error) { return c.joinWith(ctx, "") }
+
+// joinWith is join of a node that uses a data directory, if that is not empty.
+func (c *client) joinWith(ctx context.Context, dataDir string) (*server, error) {
 	hosts := orNone(c.bootstrap)
 	if len(hosts) == 0 {
 		return nil, usagef("--bootstrap %s: a temporary node needs one to join through", none)
@@ -143,7 +146,7 @@ func (c *client) join(ctx context.Context) (*server, error) {
 	}
 	outcomes := make(chan outcome, 16)
 	cfg.Joined = func(n *kademlia.Node, err error) { trySend(outcomes, outcome{n, err}) }
-	srv, err := newServer(cfg, keepNothing(), c.log)
+	srv, err := openServer(cfg, dataDir, c.log)
 	if err != nil {
 		return nil, err
 	}
@@ -155,13 +158,13 @@ func (c *client) join(ctx context.Context) (*server, error) {
 	return srv, nil
 }
 
-// joinFor is join, for a command about an info-hash or id given in any form.
-func (c *client) joinFor(ctx context.Context, hash string) (krpc.ID, *server, error) {
+// joinFor is joinWith, for a command about an info-hash or id given in any form.
+func (c *client) joinFor(ctx context.Context, hash, dataDir string) (krpc.ID, *server, error) {
 	id, err := readInput(ctx, c, func() (krpc.ID, error) { return parseInfoHash(hash) })
 	if err != nil {
 		return krpc.ID{}, nil, err
 	}
-	srv, err := c.join(ctx)
+	srv, err := c.joinWith(ctx, dataDir)
 	return id, srv, err
 }
 

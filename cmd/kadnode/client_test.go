@@ -146,6 +146,7 @@ func TestWrongUsage(t *testing.T) {
 		"--http 9681",
 		"--log-level loud",
 		"--rate-limit -1",
+		"--send-remotes 0.09",
 		"--peers-bytes 1MB",
 		"--config nosuch.toml",
 		"ping",

@@ -19,7 +19,7 @@ get-peers takes.`,
 }
 
 func findNode(ctx context.Context, c *client, args []string) error {
-	target, srv, err := c.joinFor(ctx, args[0])
+	target, srv, err := c.joinFor(ctx, args[0], "")
 	if err != nil {
 		return err
 	}

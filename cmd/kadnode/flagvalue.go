@@ -132,15 +132,21 @@ func (v *intValue) Set(s string) error {
 }
 
 // rateValue is a flag with a number of events a second, 0 for no limit.
-type rateValue struct{ value *float64 }
+type rateValue struct {
+	value *float64
+	least float64 // but for 0
+}
 
 func (v *rateValue) Type() string   { return "float" }
 func (v *rateValue) String() string { return strconv.FormatFloat(*v.value, 'g', -1, 64) }
 
 func (v *rateValue) Set(s string) error {
 	r, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(r >= 0 && r <= 1e9) {
-		return fmt.Errorf("want a number from 0 to 1e9, a second")
+	switch {
+	case err != nil || !(r >= 0 && r <= 1e9):
+		return fmt.Errorf("want a number from %v to 1e9, a second", v.least)
+	case r > 0 && r < v.least:
+		return fmt.Errorf("want 0, for no limit, or from %v a second", v.least)
 	}
 	*v.value = r
 	return nil

@@ -20,7 +20,7 @@ name of a .torrent file.`,
 }
 
 func getPeers(ctx context.Context, c *client, args []string) error {
-	ih, srv, err := c.joinFor(ctx, args[0])
+	ih, srv, err := c.joinFor(ctx, args[0], "")
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,9 @@ func newHTTPHandler(servers []*server, blocked *krpc.Blocklist) http.Handler {
 		sources.DHTs = append(sources.DHTs, s.dht)
 		sources.Trackers = append(sources.Trackers, s.tracker)
 		sources.Items = append(sources.Items, s.items)
+		if s.journal != nil {
+			sources.Journals = append(sources.Journals, s.journal)
+		}
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -48,6 +51,12 @@ func newHTTPHandler(servers []*server, blocked *krpc.Blocklist) http.Handler {
 			}
 		}
 		fmt.Fprintln(w, "ok")
+		for _, s := range servers {
+			if err := s.journal.Err(); err != nil {
+				// No reason to ask somebody else: it serves, from memory.
+				fmt.Fprintln(w, "but the disk fails, and a restart would lose what is acknowledged now:", err)
+			}
+		}
 	})
 	return mux
 }
@@ -55,17 +64,22 @@ func newHTTPHandler(servers []*server, blocked *krpc.Blocklist) http.Handler {
 // httpServer is a web server of its own, on its own goroutine.
 type httpServer struct {
 	http.Server
-	addr string
-	done chan struct{} // closed when the goroutine has ended
+	listener net.Listener
+	done     chan struct{} // closed when the goroutine has ended
 }
 
-// startHTTP serves h at addr.
-func startHTTP(addr string, h http.Handler, log *slog.Logger) (*httpServer, error) {
+// listenHTTP opens the socket of a web server.
+func listenHTTP(addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("http: %w", err)
 	}
-	s := &httpServer{addr: l.Addr().String(), done: make(chan struct{})}
+	return l, nil
+}
+
+// startHTTP serves h to whom l accepts.
+func startHTTP(l net.Listener, h http.Handler, log *slog.Logger) *httpServer {
+	s := &httpServer{listener: l, done: make(chan struct{})}
 	s.Server = http.Server{
 		Handler:           h,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -78,10 +92,10 @@ func startHTTP(addr string, h http.Handler, log *slog.Logger) (*httpServer, erro
 	go func() {
 		defer close(s.done)
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("http server ended", "addr", s.addr, "err", err)
+			log.Error("http server ended", "addr", s.address(), "err", err)
 		}
 	}()
-	return s, nil
+	return s
 }
 
 // address returns where it serves; a nil server does not.
@@ -89,7 +103,7 @@ func (s *httpServer) address() string {
 	if s == nil {
 		return none
 	}
-	return s.addr
+	return s.listener.Addr().String()
 }
 
 // close lets requests under way end, for a moment. A nil server is closed.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -74,6 +75,7 @@ type runOptions struct {
 	capacity
 	config    string
 	dataDir   string
+	sync      time.Duration
 	http      string
 	readOnly  bool
 	rateLimit float64
@@ -83,19 +85,25 @@ type runOptions struct {
 	readers   int
 }
 
+// leastRemotes is how many new addresses a second a node needs at the least to find its place
+// and keep it.
+const leastRemotes = 0.1
+
 func (o *runOptions) addFlags(fs *pflag.FlagSet) {
 	o.listen = []string{":6881"}
 	o.http, o.logLevel, o.logFormat = defaultHTTP, "info", "text"
 	o.rateLimit, o.sendRate, o.remotes = krpc.DefaultSourceRate, krpc.DefaultSendRate, krpc.DefaultSendRemotes
+	o.sync = time.Second
 	o.readers, o.capacity = 1, capacity{peersBytes: 256 << 20, peersHashes: 200_000, itemsBytes: 64 << 20}
 	o.nodeOptions.addFlags(fs)
 	fs.StringVar(&o.config, "config", "", "TOML `file` with flags' names as keys")
 	fs.StringVar(&o.dataDir, "data-dir", "", "`directory` for what is kept over a restart; without one nothing is")
+	fs.Var(syncValue{&o.sync}, "sync", "how often what is kept is made to outlast a crash of the machine: always, never, or a `time`")
 	fs.Var(&httpValue{&o.http}, "http", "`address` for metrics and health, or none")
 	fs.BoolVar(&o.readOnly, "read-only", false, "ask, but do not answer (BEP 43)")
-	fs.Var(&rateValue{&o.rateLimit}, "rate-limit", "queries a second answered for one address; 0: any number")
-	fs.Var(&rateValue{&o.sendRate}, "send-rate", "own queries a second; 0: any number")
-	fs.Var(&rateValue{&o.remotes}, "send-remotes", "new addresses a second that these go to, where nobody waits for them; 0: any number")
+	fs.Var(&rateValue{value: &o.rateLimit}, "rate-limit", "queries a second answered for one address; 0: any number")
+	fs.Var(&rateValue{value: &o.sendRate}, "send-rate", "own queries a second; 0: any number")
+	fs.Var(&rateValue{&o.remotes, leastRemotes}, "send-remotes", "new addresses a second that these go to, where nobody waits for them; 0: any number")
 	fs.Var(&listValue{items: &o.blocklist, kind: "files", check: checkFile}, "blocklist",
 		"`files` with addresses to have nothing to do with: one address, prefix or range a line, or P2P or ipfilter.dat; or none")
 	fs.Var(&intValue{&o.readers, 1, 256}, "readers", "sockets, and so cores, for each address")

@@ -94,7 +94,7 @@ func joinTestnet(t *testing.T, bootstrap string) *server {
 				trySend(joined, struct{}{})
 			}
 		},
-	}, capacity{}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	}, capacity{}, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

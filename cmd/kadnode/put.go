@@ -27,7 +27,7 @@ type putOptions struct {
 	key      string
 	salt     salt
 	seq, cas seqValue
-	keep     bool
+	keepFlags
 }
 
 func newPutCommand() *cobra.Command {
@@ -56,24 +56,21 @@ these puts notices, and the status is 1.`,
 	o.salt.addFlags(fs)
 	fs.Var(&o.seq, "seq", "version of a mutable item; by default the next one, or that in the DHT if its value is the same")
 	fs.Var(&o.cas, "cas", "with --seq: nodes that hold a newer version than this one refuse")
-	fs.BoolVar(&o.keep, "keep", false, "stay, and put it again every hour")
+	o.keepFlags.addFlags(fs, "put it again every hour")
 	return cmd
 }
 
 func put(ctx context.Context, c *client, o *putOptions, args []string) error {
-	short, cancel, err := c.withTimeout(ctx)
+	short, cancel, err := o.begin(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	if o.keep {
-		c.writeUntil(ctx)
-	}
 	p, err := readInput(short, c, func() (*publication, error) { return o.read(c, args) })
 	if err != nil {
 		return err
 	}
-	srv, err := c.join(short)
+	srv, err := c.joinWith(short, o.dataDir)
 	if err != nil {
 		return err
 	}
@@ -199,7 +196,7 @@ func keep(ctx context.Context, items *store.Items, it store.Item, o store.KeepOp
 	}
 	poll := time.NewTicker(keepPoll)
 	defer poll.Stop()
-	for items.Kept() > 0 {
+	for items.Keeps(it.Target()) {
 		select {
 		case <-ctx.Done():
 			return nil

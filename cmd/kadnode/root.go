@@ -34,6 +34,7 @@ Exit status: 0 done, 1 not found, not reached or not able to run, 2 wrong usage.
 		newKeygenCommand(),
 		newPutCommand(),
 		newGetCommand(),
+		newKeptCommand(),
 		newTestnetCommand(),
 		newBenchCommand(),
 		newBenchEchoCommand(),

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 
@@ -53,65 +56,136 @@ func newDaemon(o *runOptions, flags *pflag.FlagSet, given map[string]string, std
 	return d
 }
 
-// run serves until ctx ends.
+// run serves until ctx ends, or a successor serves.
 func (d *daemon) run(ctx context.Context) error {
-	reload := make(chan os.Signal, 1)
+	in, err := takeInherited()
+	if err != nil {
+		return err
+	}
+	reload, handover := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	notifyReload(reload)
 	defer signal.Stop(reload)
-	lock, err := openDataDir(d.o.dataDir)
+	notifyHandover(handover)
+	defer signal.Stop(handover)
+	r, err := d.begin(ctx, &in)
 	if err != nil {
 		return err
 	}
-	defer lock.Close() // after the state is saved; of no lock this does nothing
-	srv, web, err := d.bind()
-	if err != nil {
-		return err
-	}
-	srv.start()
-	d.log.Info("serving", "listen", srv.addrs(), "id", srv.ids(), "http", web.address(), "version", buildInfo().Version)
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-reload:
-			d.reload(srv)
+			d.reload(r.srv)
+		case <-handover:
+			next, err := d.handOver(ctx, r)
+			if next != nil {
+				return errors.Join(err, r.close(), next.endWith(ctx))
+			}
+			if err != nil && ctx.Err() == nil {
+				d.log.Error("no successor; serving on", "err", err)
+			}
 		}
 	}
 	d.log.Info("shutting down")
-	web.close()
-	return srv.close()
+	notifySystemd("STOPPING=1")
+	return r.close()
 }
 
-// bind does all else that can fail.
-func (d *daemon) bind() (*server, *httpServer, error) {
+// runningNode is a daemon that serves.
+type runningNode struct {
+	srv *server
+	web *httpServer
+}
+
+func (r *runningNode) close() error {
+	r.web.close()
+	return r.srv.close()
+}
+
+// begin does all that can fail, and then serves.
+func (d *daemon) begin(ctx context.Context, in *inherited) (r *runningNode, err error) {
+	var lock *os.File
+	if in.predecessor == nil {
+		if lock, err = openDataDir(d.o.dataDir); err != nil {
+			return nil, err
+		}
+	}
+	srv, err := d.bind(in)
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	srv.lock = lock
+	web, err := d.bindHTTP(in)
+	if err == nil {
+		err = d.load(ctx, srv, in.predecessor)
+	}
+	if err != nil {
+		if web != nil {
+			web.Close()
+		}
+		srv.close()
+		return nil, err
+	}
+	srv.start()
+	r = &runningNode{srv: srv}
+	if web != nil {
+		r.web = startHTTP(web, newHTTPHandler([]*server{srv}, d.blocked), d.log)
+	}
+	d.log.Info("serving", "listen", srv.addrs(), "id", srv.ids(), "http", r.web.address(), "version", buildInfo().Version)
+	notifySystemd(fmt.Sprintf("READY=1\nMAINPID=%d", os.Getpid()))
+	if in.predecessor != nil {
+		in.predecessor.done()
+	}
+	return r, nil
+}
+
+// load reads what is kept over a restart. If there is a predecessor, it serves until then.
+func (d *daemon) load(ctx context.Context, srv *server, p *predecessor) (err error) {
+	if err := srv.journal.Load(); err != nil {
+		return err
+	}
+	if p != nil {
+		if err := p.take(ctx); err != nil {
+			return err
+		}
+		if srv.lock, err = openDataDir(d.o.dataDir); err != nil {
+			return err
+		}
+	}
+	return srv.journal.Start()
+}
+
+// bind makes the node, at the sockets that were inherited or at its own.
+func (d *daemon) bind(in *inherited) (*server, error) {
+	defer in.close()
 	if err := loadBlocklist(d.blocked, d.o.blocklist); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	cfg := d.o.dhtConfig()
 	cfg.Blocklist = d.blocked
-	srv, err := newServer(cfg, d.o.capacity, d.log)
-	if err != nil {
-		return nil, nil, err
+	if cfg.Inherit = in.sockets; len(in.sockets) > 0 && (in.predecessor != nil || !d.flags.Changed("listen")) {
+		cfg.Listen = nil // these alone
 	}
-	web, err := d.bindHTTP(srv)
+	j, err := newJournal(d.o.dataDir, d.o.sync, d.log)
 	if err != nil {
-		srv.close()
-		return nil, nil, err
+		return nil, err
 	}
-	return srv, web, nil
+	return newServer(cfg, d.o.capacity, j, d.log)
 }
 
-// bindHTTP starts the web server, if there is to be one. That the default address
+// bindHTTP opens the socket of the web server, if there is to be one. That the default address
 // is taken is no error: several nodes on one host should just work.
-func (d *daemon) bindHTTP(srv *server) (*httpServer, error) {
-	if d.o.http == none {
-		return nil, nil
+func (d *daemon) bindHTTP(in *inherited) (net.Listener, error) {
+	if d.o.http == none || in.web != nil {
+		return in.web, nil
 	}
-	web, err := startHTTP(d.o.http, newHTTPHandler([]*server{srv}, d.blocked), d.log)
+	l, err := listenHTTP(d.o.http)
 	if err != nil && !d.flags.Changed("http") {
 		d.log.Warn("going on without metrics and health pages; choose an address with --http", "err", err)
 		return nil, nil
 	}
-	return web, err
+	return l, err
 }
 
 // trySend sends v unless ch is full.

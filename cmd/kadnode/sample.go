@@ -54,7 +54,7 @@ for six hours: leave these between two complete sweeps.`,
 	})
 	fs := cmd.Flags()
 	fs.BoolVar(&all, "all", false, "ask every node of the DHT")
-	fs.Var(&rateValue{&o.rate}, "rate", "with --all: nodes asked a second, in each address family")
+	fs.Var(&rateValue{value: &o.rate}, "rate", "with --all: nodes asked a second, in each address family")
 	fs.StringVar(&o.checkpoint, "checkpoint", "", "with --all: `file` that says how far it is, and is gone on from if it exists")
 	return cmd
 }

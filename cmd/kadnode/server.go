@@ -1,8 +1,14 @@
 package main
 
 import (
+	"context"
+	crand "crypto/rand"
+	"errors"
 	"log/slog"
+	"math/rand/v2"
+	"os"
 
+	"github.com/kadnode/kadnode/journal"
 	"github.com/kadnode/kadnode/kademlia"
 	"github.com/kadnode/kadnode/kademlia/store"
 	"github.com/kadnode/kadnode/tracker"
@@ -13,6 +19,11 @@ type server struct {
 	dht     *kademlia.DHT
 	tracker *tracker.Tracker
 	items   *store.Items
+	journal *journal.Log // what outlasts the process; nil: nothing
+	lock    *os.File     // of the data directory, while it is ours
+
+	endJournal context.CancelFunc
+	journalEnd chan struct{} // closed when it has
 }
 
 // capacity bounds what a server keeps for others. Zero means the defaults.
@@ -25,22 +36,43 @@ type capacity struct {
 // keepNothing is the capacity of a temporary node.
 func keepNothing() capacity { return capacity{1, 1, 1} }
 
-// newServer binds the addresses of a server that has yet to be started.
-func newServer(cfg kademlia.Config, c capacity, log *slog.Logger) (*server, error) {
+// newServer binds the addresses of a server that has yet to be started. Its close closes the
+// journal, which may be nil.
+func newServer(cfg kademlia.Config, c capacity, j *journal.Log, log *slog.Logger) (*server, error) {
 	cfg.Log = log
+	if j != nil {
+		cfg.Commit = j.Commit
+	}
 	d, err := kademlia.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	swarms := tracker.SwarmsConfig{MaxBytes: c.peersBytes, MaxHashes: c.peersHashes}
 	return &server{
 		dht:     d,
-		tracker: tracker.New(d.Nodes(), tracker.Config{Swarms: swarms, Log: log}),
-		items:   store.New(d.Nodes(), store.Config{MaxBytes: c.itemsBytes, Log: log}),
+		tracker: tracker.New(d.Nodes(), tracker.Config{Store: newSwarms(d, c, j), Journal: j, Log: log}),
+		items:   store.New(d.Nodes(), store.Config{MaxBytes: c.itemsBytes, Journal: j, Log: log}),
+		journal: j,
 	}, nil
 }
 
+// newSwarms returns the store of announced peers.
+func newSwarms(d *kademlia.DHT, c capacity, j *journal.Log) tracker.Store {
+	var seed [32]byte
+	crand.Read(seed[:]) // never fails
+	cfg := tracker.SwarmsConfig{MaxBytes: c.peersBytes, MaxHashes: c.peersHashes, Rand: rand.New(rand.NewChaCha8(seed))}
+	return tracker.NewDurable(tracker.NewSwarms(cfg, d.Nodes()[0].Clock().Now()), j)
+}
+
+// start serves. If there is a journal it has been started.
 func (s *server) start() {
+	if s.journal != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		s.endJournal, s.journalEnd = cancel, make(chan struct{})
+		go func() {
+			defer close(s.journalEnd)
+			s.journal.Run(ctx)
+		}()
+	}
 	s.dht.Start()
 	s.tracker.Start()
 	s.items.Start()
@@ -50,7 +82,14 @@ func (s *server) start() {
 func (s *server) close() error {
 	s.items.Close()
 	s.tracker.Close()
-	return s.dht.Close()
+	err := s.dht.Close()
+	if s.endJournal != nil {
+		s.endJournal()
+		<-s.journalEnd
+	}
+	err = errors.Join(err, s.journal.Close())
+	s.lock.Close() // of no lock this does nothing
+	return err
 }
 
 // addrs returns the addresses of the nodes, for a log.

@@ -17,7 +17,7 @@ import (
 // localServer starts a server on loopback addresses.
 func localServer(t *testing.T, cfg kademlia.Config) *server {
 	t.Helper()
-	s, err := newServer(cfg, capacity{peersBytes: 1 << 20}, slog.New(slog.DiscardHandler))
+	s, err := newServer(cfg, capacity{peersBytes: 1 << 20}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,9 +73,11 @@ func runTestnet(ctx context.Context, o *testnetOptions, out output, stderr io.Wr
 	}
 	var web *httpServer
 	if o.http != none {
-		if web, err = startHTTP(o.http, newHTTPHandler(net.servers, nil), log); err != nil {
+		l, err := listenHTTP(o.http)
+		if err != nil {
 			return err
 		}
+		web = startHTTP(l, newHTTPHandler(net.servers, nil), log)
 	}
 	defer web.close()
 	if err := net.awaitJoined(ctx); err != nil {
@@ -118,7 +120,7 @@ func (t *testnet) start() error {
 		if i > 0 {
 			cfg.Bootstrap = []string{t.bootstrap()}
 		}
-		s, err := newServer(cfg, capacity{peersBytes: 4 << 20, peersHashes: 4096, itemsBytes: 4 << 20}, t.log)
+		s, err := newServer(cfg, capacity{peersBytes: 4 << 20, peersHashes: 4096, itemsBytes: 4 << 20}, nil, t.log)
 		if err != nil {
 			return err
 		}
