@@ -1,6 +1,7 @@
 package journal
 
 import (
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,8 +29,9 @@ var (
 // Config configures a Log.
 type Config struct {
 	FS  FS               // required, and the Log's alone
-	Now func() time.Time // required: the wall clock
-	// Rand draws the marks of files. Required: unpredictable, but in simulations; the Log's alone.
+	Now func() time.Time // the wall clock; nil: time.Now
+	// Rand draws the marks of files, and is the Log's alone. nil, which is not for
+	// simulations: an unpredictable source.
 	Rand *rand.Rand
 
 	// Sync is the time between two syncs: a crash of the machine loses no more than what was
@@ -107,6 +109,14 @@ func New(cfg Config) *Log {
 	}
 	if cfg.Compact == 0 {
 		cfg.Compact = time.Hour
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		var seed [32]byte
+		crand.Read(seed[:]) // never fails
+		cfg.Rand = rand.New(rand.NewChaCha8(seed))
 	}
 	l := &Log{cfg: cfg, log: cfg.Log, states: make(map[Tag]State), wake: make(chan struct{}, 1)}
 	if l.log == nil {

@@ -1,10 +1,8 @@
 package main
 
 import (
-	crand "crypto/rand"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -27,15 +25,7 @@ func newJournal(dataDir string, sync time.Duration, log *slog.Logger) (*journal.
 	if err := journal.Dir(dataDir).Sync(); err != nil {
 		log.Warn("cannot sync the data directory", "err", err)
 	}
-	var seed [32]byte
-	crand.Read(seed[:]) // never fails
-	return journal.New(journal.Config{
-		FS:   journal.Dir(dir),
-		Now:  time.Now,
-		Rand: rand.New(rand.NewChaCha8(seed)),
-		Sync: sync,
-		Log:  log,
-	}), nil
+	return journal.New(journal.Config{FS: journal.Dir(dir), Sync: sync, Log: log}), nil
 }
 
 // syncValue is the flag that says how often the journal is synced.
