@@ -20,7 +20,10 @@ func (d *daemon) handOver(ctx context.Context, r *runningNode) (next *successor,
 	r.srv.journal.Hold(true)
 	next, err = d.startSuccessor(r)
 	if err == nil {
-		if err = next.await(ctx, saysLoaded, loadPatience); err != nil {
+		if err = next.await(ctx, saysLoaded, loadPatience); err == nil {
+			err = r.srv.journal.Err() // the successor would lack what only this memory has
+		}
+		if err != nil {
 			next.abandon()
 		}
 	}

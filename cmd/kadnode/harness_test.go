@@ -156,25 +156,38 @@ type process struct {
 // start starts "kadnode" with args.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, news: make(chan struct{}, 1), ended: make(chan struct{})}
-	p.cmd = exec.Command(os.Args[0], args...)
-	p.cmd.Env = append(os.Environ(), asProgram+"=1")
-	stderr, err := p.cmd.StderrPipe()
+	return startCommand(t, exec.Command(os.Args[0], args...))
+}
+
+// startCommand starts a command that ends up as kadnode. Its standard error is also that of the
+// successors it starts, which go on when it has ended.
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, news: make(chan struct{}, 1), ended: make(chan struct{})}
+	stderr, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
+	cmd.Env = append(cmd.Environ(), asProgram+"=1")
+	cmd.Stderr = w
+	endWithParent(cmd)
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		defer close(p.ended)
+		defer stderr.Close()
 		for s := bufio.NewScanner(stderr); s.Scan(); {
 			p.mu.Lock()
 			p.lines = append(p.lines, s.Text())
 			p.mu.Unlock()
 			trySend(p.news, struct{}{})
 		}
-		p.cmd.Wait()
+	}()
+	go func() {
+		defer close(p.ended)
+		cmd.Wait()
 	}()
 	t.Cleanup(p.kill)
 	return p
@@ -203,6 +216,18 @@ func (p *process) line(text string) string {
 			p.t.Fatalf("no line with %q in %q", text, seen)
 		}
 	}
+}
+
+// count returns how many of the lines that were not taken yet contain text.
+func (p *process) count(text string) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.lines {
+		if strings.Contains(l, text) {
+			n++
+		}
+	}
+	return n
 }
 
 // serving is what a node says once it serves.

@@ -70,13 +70,16 @@ func newHoarder(t *testing.T, target netip.AddrPort) *hoarder {
 	return &hoarder{t, c, target, make(map[uint32]bool)}
 }
 
+// hoarded returns the info-hash of a swarm.
+func hoarded(swarm uint32) (ih krpc.ID) {
+	binary.BigEndian.PutUint32(ih[:], swarm*0x9e3779b1)
+	return ih
+}
+
 // announce stores one more peer in each of the swarms until they have so many.
 func (h *hoarder) announce(swarms, peers uint32) {
 	h.t.Helper()
-	hash := func(n uint32) (ih krpc.ID) {
-		binary.BigEndian.PutUint32(ih[:], n%swarms*0x9e3779b1)
-		return ih
-	}
+	hash := func(n uint32) krpc.ID { return hoarded(n % swarms) }
 	tokens := make([][]byte, swarms)
 	h.each(swarms, func(n uint32, q *krpc.Message) {
 		q.Method, q.HasInfoHash, q.InfoHash = krpc.MethodGetPeers, true, hash(n)
