@@ -200,11 +200,17 @@ func (n *Node) tellJoined(err error) {
 }
 
 // verifyRestored pings the contacts that an earlier run saved. They are hearsay
-// until they answer.
+// until they answer, but for those that were saved just now: a successor serves its
+// predecessor's table, or it would name nobody to those who ask it in its first moments.
 func (n *Node) verifyRestored() {
+	age := n.now().Sub(n.cfg.State.Saved)
+	fresh := age > -time.Second && age < saveInterval*2
 	for i, c := range n.cfg.State.Contacts {
 		if c.Addr.Addr().Is6() != n.v6 || !n.Usable(c.Addr) {
 			continue
+		}
+		if fresh {
+			n.table.responded(c, 0, n.now())
 		}
 		n.restoring++
 		ping := func() {

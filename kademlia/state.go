@@ -33,13 +33,14 @@ type NodeState struct {
 	IDs      []AddrID // the current one last
 	Contacts []krpc.NodeInfo
 	Tokens   TokenState
+	Saved    time.Time // when this was so, to the second; zero: not known
 }
 
 // State returns what is to be saved of the node.
 func (n *Node) State() NodeState {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s := NodeState{IDs: slices.Clone(n.ids), Tokens: *n.tokens.state.Load()}
+	s := NodeState{IDs: slices.Clone(n.ids), Tokens: *n.tokens.state.Load(), Saved: n.now()}
 	for i := range n.table.buckets {
 		for j := range n.table.buckets[i].live {
 			if c := &n.table.buckets[i].live[j]; c.answers() {
@@ -124,6 +125,7 @@ type (
 		Contacts []byte       `bencode:"contacts"`
 		IDs      []savedID    `bencode:"ids"`
 		Listen   string       `bencode:"listen"`
+		Saved    int64        `bencode:"saved,omitempty"`  // seconds of Unix time; earlier versions had none
 		Tokens   *savedTokens `bencode:"tokens,omitempty"` // earlier versions had none
 	}
 	savedID struct {
@@ -143,6 +145,9 @@ func EncodeStates(states map[netip.AddrPort]NodeState) ([]byte, error) {
 	for _, listen := range slices.SortedFunc(maps.Keys(states), netip.AddrPort.Compare) {
 		s := states[listen]
 		saved := savedState{Listen: listen.String(), Contacts: []byte{}, IDs: []savedID{}, Tokens: saveTokens(s.Tokens)}
+		if !s.Saved.IsZero() {
+			saved.Saved = s.Saved.Unix()
+		}
 		for _, id := range s.IDs {
 			saved.IDs = append(saved.IDs, savedID{Addr: id.Addr.AsSlice(), ID: id.ID[:]})
 		}
@@ -189,6 +194,9 @@ func DecodeStates(b []byte) (map[netip.AddrPort]NodeState, error) {
 			s.Contacts = append(s.Contacts, node)
 		}
 		s.Tokens = restoreTokens(saved.Tokens)
+		if saved.Saved != 0 {
+			s.Saved = time.Unix(saved.Saved, 0)
+		}
 		states[listen] = s
 	}
 	return states, nil

@@ -29,6 +29,25 @@ func TestEarlyEndKeepsWhatWasRestored(t *testing.T) {
 	}
 }
 
+// A successor has its predecessor's table at once. After a longer break nobody is taken on
+// trust.
+func TestFreshContactsAreServedAtOnce(t *testing.T) {
+	l := newLab(t)
+	state := l.network(20)[5].State()
+	named := func(at int) int {
+		n := l.node(simnet.Addr(at), func(c *NodeConfig) { c.State = state })
+		n.Start()
+		return len(n.publish().contacts(krpc.ID{}, MaxK))
+	}
+	if got := named(30); got < 10 {
+		t.Errorf("%d contacts at once", got)
+	}
+	l.clock.Run(10 * time.Minute)
+	if got := named(31); got != 0 {
+		t.Errorf("%d contacts at once after 10 minutes", got)
+	}
+}
+
 func TestStateSurvivesItsSavedForm(t *testing.T) {
 	l := newLab(t)
 	l.network(20)
