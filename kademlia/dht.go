@@ -89,9 +89,10 @@ type DHT struct {
 	workers sync.WaitGroup
 
 	restored map[netip.AddrPort]NodeState
-	save     chan struct{} // asks keepSaved for a write
-	lastSave chan bool     // ends keepSaved, after one more write if true
-	saved    chan struct{} // closed when keepSaved has ended, and saveErr is set
+	save     chan struct{}   // asks keepSaved for a write
+	saveNow  chan chan error // the same, and that its outcome be sent
+	lastSave chan bool       // ends keepSaved, after one more write if true
+	saved    chan struct{}   // closed when keepSaved has ended, and saveErr is set
 	saveErr  error
 
 	mu      sync.Mutex // guards what follows
@@ -104,7 +105,8 @@ type DHT struct {
 // Start. A state file that cannot be read is set aside, not lost.
 func New(cfg Config) (*DHT, error) {
 	d := &DHT{cfg: cfg, log: cfg.Log, outages: newOutages()}
-	d.save, d.lastSave, d.saved = make(chan struct{}, 1), make(chan bool, 1), make(chan struct{})
+	d.save, d.saveNow = make(chan struct{}, 1), make(chan chan error)
+	d.lastSave, d.saved = make(chan bool, 1), make(chan struct{})
 	if d.log == nil {
 		d.log = slog.Default()
 	}

@@ -18,6 +18,10 @@ const (
 	minRetry        = time.Second
 	maxRetryAlone   = time.Minute
 	maxRetryShallow = 5 * time.Minute
+
+	// freshState is the age up to which a saved state is as good as that of a node that
+	// runs: that of a state file that is written in time.
+	freshState = 2 * saveInterval
 )
 
 var (
@@ -199,27 +203,42 @@ func (n *Node) tellJoined(err error) {
 	}
 }
 
-// verifyRestored pings the contacts that an earlier run saved. They are hearsay
-// until they answer, but for those that were saved just now: a successor serves its
-// predecessor's table, or it would name nobody to those who ask it in its first moments.
+// restoreFresh takes the contacts that an earlier run saved just now for what they were: a
+// successor serves its predecessor's table, or it would name nobody to those who ask it in its
+// first moments.
+func (n *Node) restoreFresh() {
+	now := n.now()
+	if age := now.Sub(n.cfg.State.Saved); age < -time.Second || age > freshState {
+		return
+	}
+	for c := range n.restorable {
+		n.table.responded(c, 0, now)
+	}
+}
+
+// verifyRestored pings the contacts that an earlier run saved. They are hearsay until they
+// answer, but for those that restoreFresh has taken.
 func (n *Node) verifyRestored() {
-	age := n.now().Sub(n.cfg.State.Saved)
-	fresh := age > -time.Second && age < saveInterval*2
-	for i, c := range n.cfg.State.Contacts {
-		if c.Addr.Addr().Is6() != n.v6 || !n.Usable(c.Addr) {
-			continue
-		}
-		if fresh {
-			n.table.responded(c, 0, n.now())
-		}
+	i := 0
+	for c := range n.restorable {
 		n.restoring++
 		ping := func() {
 			n.ask(&query{to: c, method: krpc.MethodPing, onDone: func(*krpc.Message, time.Duration, error) { n.restoring-- }})
 		}
 		if i < maxBootstrap {
 			ping()
-			continue
+		} else {
+			n.after(time.Duration(i/maxBootstrap)*n.jitter(pingPause), ping)
 		}
-		n.after(time.Duration(i/maxBootstrap)*n.jitter(pingPause), ping)
+		i++
+	}
+}
+
+// restorable yields the contacts of an earlier run that may be some today.
+func (n *Node) restorable(yield func(krpc.NodeInfo) bool) {
+	for _, c := range n.cfg.State.Contacts {
+		if c.Addr.Addr().Is6() == n.v6 && n.Usable(c.Addr) && !yield(c) {
+			return
+		}
 	}
 }

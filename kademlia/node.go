@@ -158,6 +158,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	n.v6 = local.Is6()
 	n.tokens.restore(cfg.State.Tokens, cfg.Clock.Now(), n.rng)
 	n.table = table{self: n.firstID(local), k: cfg.K, start: cfg.Clock.Now(), memory: newMemory(cfg.Memory)}
+	n.restoreFresh()
 	n.view.Store(n.table.view())
 	for _, s := range n.siblings {
 		s.siblings = append(s.siblings, n)

@@ -36,7 +36,6 @@ func TestFreshContactsAreServedAtOnce(t *testing.T) {
 	state := l.network(20)[5].State()
 	named := func(at int) int {
 		n := l.node(simnet.Addr(at), func(c *NodeConfig) { c.State = state })
-		n.Start()
 		return len(n.publish().contacts(krpc.ID{}, MaxK))
 	}
 	if got := named(30); got < 10 {

@@ -19,6 +19,8 @@ const (
 	saveTimeout = time.Second
 )
 
+var errSlow = fmt.Errorf("kademlia: save state: the disk takes longer than %v", saveTimeout)
+
 // restore reads the state file. One that cannot be read is renamed, so that its
 // successor does not overwrite it.
 func (d *DHT) restore() (map[netip.AddrPort]NodeState, error) {
@@ -67,7 +69,7 @@ func (d *DHT) endSaving(last bool) error {
 	case <-d.saved:
 		return d.saveErr
 	case <-time.After(saveTimeout):
-		return fmt.Errorf("kademlia: save state: the disk takes longer than %v", saveTimeout)
+		return errSlow
 	}
 }
 
@@ -77,6 +79,9 @@ func (d *DHT) keepSaved() {
 	defer close(d.saved)
 	for {
 		select {
+		case done := <-d.saveNow:
+			done <- d.saveState()
+			continue
 		case <-d.save:
 		case <-time.After(saveInterval*3/4 + rand.N(saveInterval/2)):
 		case last := <-d.lastSave:
@@ -88,6 +93,29 @@ func (d *DHT) keepSaved() {
 		if err := d.saveState(); err != nil {
 			d.log.Error("cannot save the state", "err", err)
 		}
+	}
+}
+
+// SaveState writes the state file, for a successor to read. It waits no longer than a second
+// for the disk.
+func (d *DHT) SaveState() error {
+	d.mu.Lock()
+	saving := d.saving
+	d.mu.Unlock()
+	if !saving {
+		return nil
+	}
+	late, done := time.After(saveTimeout), make(chan error, 1)
+	select {
+	case d.saveNow <- done:
+	case <-late:
+		return errSlow
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-late:
+		return errSlow
 	}
 }
 

@@ -53,6 +53,9 @@ func (d *daemon) startSuccessor(r *runningNode) (*successor, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.srv.dht.SaveState(); err != nil {
+		return nil, err
+	}
 	files, err := r.srv.dht.Files()
 	if err != nil {
 		return nil, err

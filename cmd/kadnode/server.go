@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	crand "crypto/rand"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 
 	"github.com/kadnode/kadnode/journal"
@@ -47,20 +45,13 @@ func newServer(cfg kademlia.Config, c capacity, j *journal.Log, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
+	swarms := tracker.SwarmsConfig{MaxBytes: c.peersBytes, MaxHashes: c.peersHashes}
 	return &server{
 		dht:     d,
-		tracker: tracker.New(d.Nodes(), tracker.Config{Store: newSwarms(d, c, j), Journal: j, Log: log}),
+		tracker: tracker.New(d.Nodes(), tracker.Config{Swarms: swarms, Journal: j, Log: log}),
 		items:   store.New(d.Nodes(), store.Config{MaxBytes: c.itemsBytes, Journal: j, Log: log}),
 		journal: j,
 	}, nil
-}
-
-// newSwarms returns the store of announced peers.
-func newSwarms(d *kademlia.DHT, c capacity, j *journal.Log) tracker.Store {
-	var seed [32]byte
-	crand.Read(seed[:]) // never fails
-	cfg := tracker.SwarmsConfig{MaxBytes: c.peersBytes, MaxHashes: c.peersHashes, Rand: rand.New(rand.NewChaCha8(seed))}
-	return tracker.NewDurable(tracker.NewSwarms(cfg, d.Nodes()[0].Clock().Now()), j)
 }
 
 // start serves. If there is a journal it has been started.
