@@ -33,7 +33,7 @@ func (l *Log) takeCompaction(wanted func() bool) bool {
 // logs are half as long as the last one, so that all files together are less than three times
 // the state also while the next one is being written.
 func (l *Log) due() bool {
-	return l.Err() != nil || l.logs > maxLogs || l.long() ||
+	return l.health() != nil || l.logs > maxLogs || l.long() ||
 		l.cfg.Now().Sub(l.compacted).Abs() > l.cfg.Compact
 }
 

@@ -71,7 +71,9 @@ func (d Dir) Names() ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		names = append(names, e.Name())
+		if e.Type().IsRegular() {
+			names = append(names, e.Name())
+		}
 	}
 	return names, nil
 }

@@ -26,7 +26,6 @@ func (l *Log) Load() error {
 	if l == nil {
 		return nil
 	}
-	l.pos.logs = make(map[uint64]extent)
 	if err := l.replay(); err != nil {
 		return fmt.Errorf("journal: load: %w", err)
 	}
@@ -146,9 +145,9 @@ func (l *Log) replayFile(name string, k kind, offset int64) (extent, error) {
 	now := l.cfg.Now()
 	at, err := readFile(l.cfg.FS, name, k, offset, func(at time.Time, records []byte) { l.replayFrame(records, at, now) })
 	switch {
-	case errors.Is(err, errShort):
+	case errors.Is(err, errShort) && k == kindLog:
 		return at, nil // a crash came right after it was made
-	case errors.Is(err, errDamaged):
+	case errors.Is(err, errShort), errors.Is(err, errDamaged):
 		l.log.Error("a file of the log is left out: its header is damaged", "file", name)
 		return at, nil
 	case err != nil:
@@ -203,11 +202,11 @@ func (l *Log) Close() error {
 	l.settle()
 	f := l.file
 	if l.file = nil; f == nil {
-		return l.Err()
+		return l.health()
 	}
 	var err error
 	if f.dirty && l.cfg.Sync != SyncNever {
 		err = l.syncFile(f)
 	}
-	return errors.Join(l.Err(), err, f.Close())
+	return errors.Join(l.health(), err, f.Close())
 }

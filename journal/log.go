@@ -23,6 +23,7 @@ const (
 
 var (
 	errFull    = errors.New("more was recorded than could be written")
+	errHangs   = errors.New("journal: the disk does not answer")
 	errStopped = errors.New("closed meanwhile")
 )
 
@@ -84,6 +85,8 @@ type Log struct {
 	held       bool
 	closed     bool
 
+	writingSince, syncingSince since
+
 	stopping atomic.Bool // closed, or about to be
 
 	wake  chan struct{} // to Run: a snapshot is due
@@ -123,6 +126,7 @@ func New(cfg Config) *Log {
 		l.log = slog.Default()
 	}
 	l.idle.L = &l.upkeep
+	l.pos.logs = make(map[uint64]extent)
 	return l
 }
 
@@ -212,7 +216,9 @@ func (l *Log) writeFrame(frame []byte) error {
 	f := l.file
 	f.salt.sealFrame(frame, f.size, l.cfg.Now())
 	f.dirty = true
+	l.writingSince.begin()
 	n, err := f.Write(frame)
+	l.writingSince.end()
 	f.size += int64(n)
 	l.counters.logBytes.Add(int64(n))
 	l.counters.writes.Add(1)
@@ -272,16 +278,38 @@ func (l *Log) noteGap(err error) {
 	}
 }
 
-// Err returns why what is in memory is not all on disk, or why the log cannot be kept short;
-// nil if all is well, but for what is about to be written.
+// Err returns why what is in memory is not all on disk, or why the log cannot be kept short, or
+// that the disk hangs; nil if all is well, but for what is about to be written. It waits for no disk.
 func (l *Log) Err() error {
 	if l == nil {
 		return nil
 	}
+	if l.writingSince.long() || l.syncingSince.long() {
+		return errHangs
+	}
+	return l.health()
+}
+
+// health is Err, whether or not the disk hangs.
+func (l *Log) health() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.failure != nil {
 		return l.failure
 	}
 	return l.stuck
+}
+
+// hangs is how long a write or a sync takes that is no longer just slow.
+const hangs = 3 * time.Second
+
+// since is when something began that may not end; 0: nothing is under way.
+type since struct{ atomic.Int64 }
+
+func (s *since) begin() { s.Store(time.Now().UnixNano()) }
+func (s *since) end()   { s.Store(0) }
+
+func (s *since) long() bool {
+	at := s.Load()
+	return at != 0 && time.Since(time.Unix(0, at)) > hangs
 }

@@ -12,6 +12,8 @@ const (
 	logSuffix      = ".log"
 	snapshotSuffix = ".snapshot"
 	temporary      = ".tmp"
+
+	maxNumber = 1 << 62 // nobody gets there, and there is room to count on
 )
 
 func logName(number uint64) string      { return fmt.Sprintf("%010d%s", number, logSuffix) }
@@ -47,5 +49,5 @@ func number(name, suffix string) (uint64, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(digits, 10, 63)
-	return n, err == nil && fmt.Sprintf("%010d", n) == digits
+	return n, err == nil && n < maxNumber && fmt.Sprintf("%010d", n) == digits
 }

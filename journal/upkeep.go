@@ -44,7 +44,7 @@ func (l *Log) Run(ctx context.Context) {
 			}
 		}
 		now := time.Now()
-		if l.Err() == nil {
+		if l.health() == nil {
 			rest = 0
 		} else if now.Before(next) {
 			continue
@@ -84,7 +84,9 @@ func (l *Log) Sync() {
 // syncFile is f.Sync with its time taken.
 func (l *Log) syncFile(f File) error {
 	start := time.Now()
+	l.syncingSince.begin()
 	err := f.Sync()
+	l.syncingSince.end()
 	l.counters.syncs.Add(1)
 	l.counters.syncNanos.Add(uint64(time.Since(start)))
 	return err

@@ -71,9 +71,9 @@ func newLastingCommand(cmd *cobra.Command, run clientRun) *cobra.Command {
 	c.addFlags(cmd.Flags())
 	addJSONFlag(cmd, &c.json)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		// KADNODE_LISTEN is that of the node that runs where we are called, and
-		// KADNODE_PORT what Kubernetes sets for a service that is called kadnode.
-		if err := fillFromEnvironment(cmd.Flags(), "listen", "port"); err != nil {
+		// KADNODE_LISTEN and KADNODE_DATA_DIR are those of the node that runs where we are
+		// called, and KADNODE_PORT what Kubernetes sets for a service that is called kadnode.
+		if err := fillFromEnvironment(cmd.Flags(), "listen", "port", "data-dir"); err != nil {
 			return err
 		}
 		c.stdin = cmd.InOrStdin()

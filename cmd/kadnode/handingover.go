@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 )
 
@@ -49,7 +50,7 @@ func (d *daemon) handOver(ctx context.Context, r *runningNode) (next *successor,
 
 // startSuccessor starts the program anew with duplicates of all sockets.
 func (d *daemon) startSuccessor(r *runningNode) (*successor, error) {
-	program, err := os.Executable()
+	program, err := exec.LookPath(os.Args[0]) // a link may lead to a new version
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (d *daemon) startSuccessor(r *runningNode) (*successor, error) {
 		}
 		files = append(files, f)
 	}
-	return startSuccessor(program, os.Args[1:], files)
+	return startSuccessor(program, os.Args[1:], r.srv.lock, files)
 }
 
 // notifyHandover sends to ch when a successor is to be started.

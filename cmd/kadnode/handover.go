@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -36,6 +37,30 @@ const (
 // predecessor is, in a successor, the node that is to end.
 type predecessor struct {
 	from, to *os.File // pipes
+	lock     *os.File // of its data directory, which is locked for both; nil: it has none
+}
+
+// lockDataDir takes the data directory for this process: that of its predecessor is locked for it
+// already, so that nobody comes in between.
+func (p *predecessor) lockDataDir(dir string) (lock *os.File, err error) {
+	if p == nil || p.lock == nil {
+		return openDataDir(dir)
+	}
+	if dir != "" && isFile(p.lock, filepath.Join(dir, lockFile)) {
+		return p.lock, nil
+	}
+	p.lock.Close()
+	return openDataDir(dir)
+}
+
+// isFile tells whether f is the file with a name.
+func isFile(f *os.File, name string) bool {
+	a, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(name)
+	return err == nil && os.SameFile(a, b)
 }
 
 // take says that all is loaded, and returns when the predecessor serves no longer.
@@ -81,8 +106,9 @@ type successor struct {
 	words chan string // closed when it says no more
 }
 
-// startSuccessor starts the program anew, as it was started, with the files.
-func startSuccessor(program string, args []string, files []*os.File) (*successor, error) {
+// startSuccessor starts the program anew, as it was started, with the lock of the data directory,
+// which may be nil, and the sockets.
+func startSuccessor(program string, args []string, lock *os.File, sockets []*os.File) (*successor, error) {
 	fromParent, toChild, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -96,8 +122,13 @@ func startSuccessor(program string, args []string, files []*os.File) (*successor
 	defer toParent.Close()
 	cmd := exec.Command(program, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.ExtraFiles = append([]*os.File{fromParent, toParent}, files...)
-	cmd.Env = append(os.Environ(), handoverVariable+"=1", listenFDs+"="+strconv.Itoa(len(cmd.ExtraFiles)))
+	cmd.ExtraFiles = []*os.File{fromParent, toParent}
+	kind := handoverPlain
+	if lock != nil {
+		kind, cmd.ExtraFiles = handoverWithLock, append(cmd.ExtraFiles, lock)
+	}
+	cmd.ExtraFiles = append(cmd.ExtraFiles, sockets...)
+	cmd.Env = append(os.Environ(), handoverVariable+"="+kind, listenFDs+"="+strconv.Itoa(len(cmd.ExtraFiles)))
 	if err := cmd.Start(); err != nil {
 		toChild.Close()
 		fromChild.Close()

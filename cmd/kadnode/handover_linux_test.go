@@ -239,15 +239,15 @@ func TestSuccessorCannotStart(t *testing.T) {
 	d := found(t, "--config", config)
 	w := newWitness(t, netip.MustParseAddrPort(d.Listen[0]), 1, 1)
 	w.store(t, 100)
-	obstacle := filepath.Join(d.dir, journalDir, "0000009999.log")
+	journal := filepath.Join(d.dir, journalDir)
 	for name, broken := range map[string]struct{ do, undo func() }{
 		"config": {
 			func() { writeFile(t, config, "nonsense") },
 			func() { writeFile(t, config, "") },
 		},
 		"data directory": { // one that root cannot read either
-			func() { os.Mkdir(obstacle, 0o700) },
-			func() { os.Remove(obstacle) },
+			func() { os.Rename(journal, journal+".away"); writeFile(t, journal, "") },
+			func() { os.Remove(journal); os.Rename(journal+".away", journal) },
 		},
 	} {
 		broken.do()
@@ -283,10 +283,12 @@ func TestHandOverAskedForTwice(t *testing.T) {
 
 // Who is to end while he hands over ends, and so does his successor: the node was meant.
 func TestEndedDuringAHandOver(t *testing.T) {
-	d := found(t)
+	config := filepath.Join(t.TempDir(), "kadnode.toml")
+	writeFile(t, config, "rate-limit = 0\n")
+	d := found(t, "--config", config)
 	// What the successor is to read it waits for.
-	obstacle := filepath.Join(d.dir, journalDir, "0000009999.log")
-	if err := syscall.Mkfifo(obstacle, 0o600); err != nil {
+	os.Remove(config)
+	if err := syscall.Mkfifo(config, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	d.signal(syscall.SIGUSR2)
@@ -295,8 +297,26 @@ func TestEndedDuringAHandOver(t *testing.T) {
 	if status := d.ends(); status != exitDone {
 		t.Errorf("status %d", status)
 	}
-	os.Remove(obstacle)
 	d.leftNobody()
+}
+
+// A data directory is locked for both, so that nobody takes it in between, and a successor that
+// is to have another one that is not free is none.
+func TestHandOverKeepsTheLock(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "kadnode.toml")
+	d := found(t)
+	d.handOver()
+	second := []string{"--bootstrap", "none", "--data-dir", d.dir, "--listen", "127.0.0.1:0", "--http", "none"}
+	kadnode(t, second...).expect(t, exitFailed, "in use")
+
+	taken := t.TempDir()
+	startNode(t, "--bootstrap", "none", "--data-dir", taken)
+	writeFile(t, config, "data-dir = "+strconv.Quote(t.TempDir())+"\n")
+	p, node := startNode(t, "--bootstrap", "none", "--config", config)
+	writeFile(t, config, "data-dir = "+strconv.Quote(taken)+"\n")
+	p.signal(syscall.SIGUSR2)
+	p.line("no successor")
+	kadnode(t, "ping", node.Listen[0]).expect(t, exitDone, node.ID[0])
 }
 
 // Wherever in a handover that is asked, nobody is left who does not serve.

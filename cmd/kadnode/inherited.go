@@ -17,6 +17,12 @@ const (
 	handoverVariable = "KADNODE_HANDOVER"
 )
 
+// The values of handoverVariable: whether the lock of the data directory is passed, too.
+const (
+	handoverPlain    = "plain"
+	handoverWithLock = "lock"
+)
+
 // firstInherited is the first file that systemd passes.
 const firstInherited = 3
 
@@ -54,6 +60,9 @@ func takeInherited() (in inherited, err error) {
 		}
 		in.predecessor = &predecessor{from: files[0], to: files[1]}
 		files = files[2:]
+		if handover == handoverWithLock && len(files) > 0 {
+			in.predecessor.lock, files = files[0], files[1:]
+		}
 	}
 	for _, f := range files {
 		if err := in.take(f); err != nil {

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -66,6 +68,7 @@ func openServer(cfg kademlia.Config, dataDir string, log *slog.Logger) (*server,
 	if err = j.Load(); err == nil {
 		err = j.Start()
 	}
+	j.Hold(true) // a snapshot would lack the items of addresses that this node does not have
 	if err != nil {
 		srv.close()
 		return nil, err
@@ -94,6 +97,9 @@ not put any more.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := fillFromEnvironment(cmd.Flags(), "forget", "json"); err != nil {
+				return err
+			}
 			return kept(o, output{cmd.OutOrStdout(), o.json}, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError})))
 		},
 	}
@@ -116,6 +122,9 @@ func kept(o *keptOptions, out output, log *slog.Logger) error {
 			return usagef("--forget %s: want 40 hexadecimal digits", s)
 		}
 		forget = append(forget, id)
+	}
+	if _, err := os.Stat(filepath.Join(o.dataDir, journalDir)); err != nil {
+		return fmt.Errorf("data directory: %w", err)
 	}
 	// Nothing is sent or answered: it does not start.
 	cfg := kademlia.Config{Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}}

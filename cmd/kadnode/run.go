@@ -69,6 +69,9 @@ func (d *daemon) run(ctx context.Context) error {
 	defer signal.Stop(handover)
 	r, err := d.begin(ctx, &in)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // it was to end before it served
+		}
 		return err
 	}
 	for ctx.Err() == nil {
@@ -104,11 +107,9 @@ func (r *runningNode) close() error {
 
 // begin does all that can fail, and then serves.
 func (d *daemon) begin(ctx context.Context, in *inherited) (r *runningNode, err error) {
-	var lock *os.File
-	if in.predecessor == nil {
-		if lock, err = openDataDir(d.o.dataDir); err != nil {
-			return nil, err
-		}
+	lock, err := in.predecessor.lockDataDir(d.o.dataDir)
+	if err != nil {
+		return nil, err
 	}
 	srv, err := d.bind(in)
 	if err != nil {
@@ -141,15 +142,19 @@ func (d *daemon) begin(ctx context.Context, in *inherited) (r *runningNode, err 
 }
 
 // load reads what is kept over a restart. If there is a predecessor, it serves until then.
-func (d *daemon) load(ctx context.Context, srv *server, p *predecessor) (err error) {
-	if err := srv.journal.Load(); err != nil {
-		return err
+func (d *daemon) load(ctx context.Context, srv *server, p *predecessor) error {
+	loaded := make(chan error, 1)
+	go func() { loaded <- srv.journal.Load() }() // which changes nothing, and may be left alone
+	select {
+	case err := <-loaded:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	if p != nil {
 		if err := p.take(ctx); err != nil {
-			return err
-		}
-		if srv.lock, err = openDataDir(d.o.dataDir); err != nil {
 			return err
 		}
 	}
