@@ -41,7 +41,7 @@ func (d Dir) Create(name string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, nil
+	return newDiskFile(f)
 }
 
 // Open implements FS.
