@@ -1,7 +1,10 @@
 // Package simnet is a deterministic network in virtual time: a Clock that
 // implements krpc.Clock and a Network whose hosts implement krpc.Transport. It
-// drives any number of protocol objects from one goroutine, with latency, loss,
-// duplication, reordering, partitions and NATs.
+// drives any number of protocol objects from one goroutine. It has what goes wrong
+// on real ones: latency, also as measured (ReadLatency), loss, duplication,
+// reordering and corruption (Link); partitions and ways that are open in one direction
+// (Network.Partition, Network.Filter); NATs; hosts that go down, are slow or move
+// (Host.SetDown, Host.SetService, Host.Move); and clocks that are wrong (HostClock).
 //
 // A run is a function of its seeds: the same program with the same random
 // sources does the same things at the same virtual nanoseconds, which

@@ -16,7 +16,10 @@ func (e *entry) before(o *entry) bool {
 // as deep as a binary heap, and the children of an entry are neighbours.
 type queue []entry
 
-const arity = 4
+const (
+	arity    = 4
+	minQueue = 1024 // entries that it always has room for, once it had
+)
 
 func (q *queue) push(e entry) {
 	*q = append(*q, e)
@@ -31,6 +34,9 @@ func (q *queue) remove(i int) {
 	old[i].t.pos = idle
 	old[last] = entry{} // lets go of the timer
 	*q = old[:last]
+	if cap(old) > minQueue && last < cap(old)/4 {
+		*q = append(make(queue, 0, cap(old)/2), *q...) // a world that settles has fewer events
+	}
 	if i < last {
 		q.place(i, moved)
 	}

@@ -20,8 +20,10 @@ type Host struct {
 	net     *Network
 	addr    netip.AddrPort
 	deliver krpc.PacketFunc
-	link    *Link // nil: the network's
-	nat     *nat  // nil: directly on the network
+	link    *Link      // nil: the network's
+	nat     *nat       // nil: directly on the network
+	service *service   // nil: a quick host
+	clock   krpc.Clock // nil: the network's
 	down    bool
 	closed  bool
 }

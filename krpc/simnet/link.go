@@ -22,6 +22,7 @@ type Link struct {
 	Loss      float64     // that a datagram vanishes
 	Duplicate float64     // that it arrives twice, each copy in its own time
 	Reorder   float64     // that it takes up to ReorderDelay longer
+	Corrupt   float64     // that bits of it are flipped, or bytes cut off
 
 	ReorderDelay time.Duration // 0: DefaultReorderDelay
 }
@@ -63,23 +64,16 @@ func LognormalRTT(median, p95 time.Duration, seed uint64) LatencyFunc {
 	if median <= 0 || p95 < median {
 		panic("simnet: LognormalRTT: want 0 < median <= p95, have " + median.String() + ", " + p95.String())
 	}
-	quantiles := lognormalQuantiles(median/2, p95/2)
-	return func(from, to netip.AddrPort, r *rand.Rand) time.Duration {
-		d := quantiles[pairHash(from.Addr(), to.Addr(), seed)>>(64-quantileBits)]
-		// In integers, since these do not depend on the processor.
-		return d * time.Duration(950+r.IntN(151)) / 1000
-	}
+	return lognormalQuantiles(median/2, p95/2).latency(seed)
 }
-
-const quantileBits = 12
 
 // lognormalQuantiles tabulates the distribution, since a logarithm and an error
 // function a packet would cost more than the rest of its way. Times are rounded
 // to microseconds so that the last bit of a processor's Exp does not show.
-func lognormalQuantiles(median, p95 time.Duration) *[1 << quantileBits]time.Duration {
+func lognormalQuantiles(median, p95 time.Duration) *quantileTable {
 	const z95 = 1.6448536269514722 // the 95th percentile of the normal distribution
 	sigma := math.Log(float64(p95)/float64(median)) / z95
-	var q [1 << quantileBits]time.Duration
+	var q quantileTable
 	for i := range q {
 		u := (float64(i) + 0.5) / float64(len(q))
 		z := math.Sqrt2 * math.Erfinv(2*u-1)

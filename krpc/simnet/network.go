@@ -20,6 +20,7 @@ type Network struct {
 	member  func(netip.AddrPort) krpc.PacketFunc // nil: no crowd
 	crowd   Host                                 // the member that is delivered to
 	groupOf func(netip.AddrPort) int             // nil: whole
+	passes  func(from, to netip.AddrPort) bool   // nil: everything
 	pool    pool
 	out     outbox
 	trace   trace
@@ -79,6 +80,10 @@ func (n *Network) send(h *Host, to netip.AddrPort, b []byte) {
 		n.record(partitioned, from, to, b)
 		return
 	}
+	if n.stops(from, to) {
+		n.record(filtered, from, to, b)
+		return
+	}
 	link := &n.link
 	if h.link != nil {
 		link = h.link
@@ -87,10 +92,10 @@ func (n *Network) send(h *Host, to netip.AddrPort, b []byte) {
 		n.record(lost, from, to, b)
 		return
 	}
-	n.launch(from, to, b, n.delay(link, from, to))
+	n.launch(link, from, to, b)
 	if chance(link.Duplicate, n.rng) {
 		n.trace.stats.Duplicated++
-		n.launch(from, to, b, n.delay(link, from, to))
+		n.launch(link, from, to, b)
 	}
 }
 
@@ -108,6 +113,9 @@ func (n *Network) delay(link *Link, from, to netip.AddrPort) time.Duration {
 func (n *Network) receiver(from, to netip.AddrPort) (*Host, fate) {
 	if n.parted(from, to) {
 		return nil, partitioned
+	}
+	if n.stops(from, to) {
+		return nil, filtered
 	}
 	h := n.hosts[to]
 	if h == nil {

@@ -3,7 +3,6 @@ package simnet
 import (
 	"math/bits"
 	"net/netip"
-	"time"
 
 	"github.com/kadnode/kadnode/krpc"
 )
@@ -16,6 +15,7 @@ type packet struct {
 	from    netip.AddrPort
 	to      netip.AddrPort
 	b       []byte
+	host    *Host   // that it waits for, a slow one
 	next    *packet // in the pool
 }
 
@@ -55,22 +55,43 @@ func (l *pool) put(p *packet) {
 	p.next, l[class] = l[class], p
 }
 
-// launch puts a copy of b on its way, to arrive after d.
-func (n *Network) launch(from, to netip.AddrPort, b []byte, d time.Duration) {
+// launch puts a copy of b on its way.
+func (n *Network) launch(link *Link, from, to netip.AddrPort, b []byte) {
+	d := n.delay(link, from, to)
 	p := n.pool.get(n, b)
 	p.from, p.to = from, to
+	if chance(link.Corrupt, n.rng) {
+		n.trace.stats.Corrupted++
+		p.b = corrupt(p.b, n.rng)
+	}
 	p.arrival.Reset(d)
 }
 
 // arrive is the event of a packet that has come to the end of its way.
 func (p *packet) arrive() {
 	n := p.net
-	h, f := n.receiver(p.from, p.to)
+	h, f := p.receiver()
+	if f == waiting {
+		return
+	}
 	n.record(f, p.from, p.to, p.b)
 	if f == delivered {
 		n.out.host = h
-		h.deliver(n.clock.Now(), p.from, p.b, &n.out)
+		h.deliver(h.now(), p.from, p.b, &n.out)
 		n.out.host = nil
 	}
 	n.pool.put(p)
+}
+
+// receiver returns the host that p is for, and what becomes of p there.
+func (p *packet) receiver() (*Host, fate) {
+	if h := p.host; h != nil {
+		p.host = nil
+		return h, h.dequeue()
+	}
+	h, f := p.net.receiver(p.from, p.to)
+	if f == delivered {
+		f = h.enqueue(p)
+	}
+	return h, f
 }

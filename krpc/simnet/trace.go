@@ -16,18 +16,23 @@ const (
 	hostDown
 	partitioned
 	natDropped
+	filtered
+	overflowed
 	numFates
+
+	waiting // none yet: it is in the queue of a slow host
 )
 
 // Stats counts datagrams since the network was made. Each that was sent and
-// each duplicate is InFlight until it meets exactly one of the six fates from
-// Delivered to NATDropped.
+// each duplicate is InFlight until it meets exactly one of the eight fates from
+// Delivered to Overflowed.
 type Stats struct {
 	Refused    uint64 // Send returned an error; counted nowhere else
 	Sent       uint64
 	SentBytes  uint64
 	Duplicated uint64 // second copies made by the network
 	Reordered  uint64 // copies that got an extra delay
+	Corrupted  uint64 // copies that were damaged
 	InFlight   uint64
 
 	Delivered      uint64
@@ -37,6 +42,8 @@ type Stats struct {
 	HostDown       uint64 // sender or receiver was down
 	Partitioned    uint64
 	NATDropped     uint64 // not let in, or no port left to leave by
+	Filtered       uint64 // by Network.Filter
+	Overflowed     uint64 // no room in the queue of a slow host
 }
 
 // Stats returns the counters.
@@ -44,6 +51,7 @@ func (n *Network) Stats() Stats {
 	s, f := n.trace.stats, &n.trace.fates
 	s.Delivered, s.Lost, s.NoHost = f[delivered], f[lost], f[noHost]
 	s.HostDown, s.Partitioned, s.NATDropped = f[hostDown], f[partitioned], f[natDropped]
+	s.Filtered, s.Overflowed = f[filtered], f[overflowed]
 	s.InFlight = s.Sent + s.Duplicated
 	for _, settled := range f {
 		s.InFlight -= settled
