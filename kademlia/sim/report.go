@@ -39,6 +39,12 @@ const lookupInterval = 20 * time.Millisecond
 // MeasureLookups runs lookups for random ids from random nodes and compares what
 // they find with the truth.
 func (w *World) MeasureLookups(lookups int) Report {
+	return w.MeasureLookupsEvery(lookupInterval, lookups)
+}
+
+// MeasureLookupsEvery is MeasureLookups with that time between two starts. In a large world
+// little of it passes the time of the upkeep of all.
+func (w *World) MeasureLookupsEvery(interval time.Duration, lookups int) Report {
 	r := Report{Lookups: lookups}
 	for _, h := range w.Hosts {
 		if !h.Down {
@@ -47,7 +53,7 @@ func (w *World) MeasureLookups(lookups int) Report {
 	}
 	var took []time.Duration
 	for i := range lookups {
-		w.Clock.AfterFunc(time.Duration(i)*lookupInterval, func() {
+		w.Clock.AfterFunc(time.Duration(i)*interval, func() {
 			h, target := w.RandomHost(), krpc.RandomID(w.Rand)
 			h.Lookup(kademlia.Lookup{Target: target, Kind: kademlia.LookupFindNode, Done: func(res kademlia.LookupResult) {
 				took = append(took, res.Took)

@@ -5,7 +5,6 @@ package sim
 import (
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/kadnode/kadnode/kademlia"
@@ -28,6 +27,9 @@ type Config struct {
 	// Link is the network between the nodes while they join. Zero: round-trip
 	// times as on the Internet, nothing lost.
 	Link simnet.Link
+	// Clock, if set, returns the clock of the node at addr, called for each before it starts:
+	// world, or a simnet.HostClock on it.
+	Clock func(world *simnet.Clock, addr netip.AddrPort) krpc.Clock
 	// Setup, if set, is called for each node before it starts, to attach to it
 	// what runs on the DHT.
 	Setup func(*kademlia.Node)
@@ -41,16 +43,23 @@ type Host struct {
 	Addr netip.AddrPort
 	Net  *simnet.Host
 	Down bool // by Kill
+
+	listed   bool // in World.byID
+	listedAs krpc.ID
 }
 
 // World is a number of nodes on a network. It is not safe for concurrent use.
 type World struct {
-	Clock *simnet.Clock
-	Net   *simnet.Network
-	Rand  *rand.Rand
-	Hosts []*Host
-	cfg   Config
-	grown int // nodes that there have ever been
+	Clock   *simnet.Clock
+	Net     *simnet.Network
+	Rand    *rand.Rand
+	Hosts   []*Host
+	cfg     Config
+	byID    byID   // the nodes that are up
+	grown   int    // addresses that there have ever been
+	revived uint64 // times that a node was
+
+	namesFailUntil time.Time
 }
 
 // New returns a world without nodes; Grow adds them.
@@ -70,6 +79,23 @@ func Build(cfg Config, interval, settle time.Duration) *World {
 	for range cfg.Nodes {
 		w.Grow()
 		w.Clock.Run(interval)
+	}
+	w.Clock.Run(settle)
+	return w
+}
+
+// BuildGrowing is Build for large worlds: each second so many nodes join for each that is there,
+// rate being .05 for five in a hundred, and at least one. Time to join is logarithmic in the
+// number of nodes, of which a constant share is joining at any moment. It panics unless rate
+// is more than 0.
+func BuildGrowing(cfg Config, rate float64, settle time.Duration) *World {
+	if !(rate > 0) {
+		panic("sim: BuildGrowing: want a rate above 0")
+	}
+	w := New(cfg)
+	for n := range cfg.Nodes {
+		w.Grow()
+		w.Clock.Run(times(time.Second, min(1/(rate*float64(n+1)), 1)))
 	}
 	w.Clock.Run(settle)
 	return w
@@ -97,13 +123,15 @@ func (w *World) GrowBehindNAT(kind simnet.NATKind) *Host {
 }
 
 // place returns a host at the next address.
-func (w *World) place() *Host {
+func (w *World) place() *Host { return &Host{Addr: w.nextAddr()} }
+
+func (w *World) nextAddr() netip.AddrPort {
 	i := w.grown
 	w.grown++
 	if w.cfg.IPv6 {
-		return &Host{Addr: simnet.Addr6(i)}
+		return simnet.Addr6(i)
 	}
-	return &Host{Addr: simnet.Addr(i)}
+	return simnet.Addr(i)
 }
 
 // deliver is the PacketFunc of a host, whose node comes after it.
@@ -111,17 +139,30 @@ func (h *Host) deliver(now time.Time, from netip.AddrPort, b []byte, out krpc.Ou
 	h.Node.Deliver(now, from, b, out)
 }
 
-// start puts a node on h and lets it join.
+// start puts a new node on h and lets it join.
 func (w *World) start(h *Host) {
+	w.install(h, kademlia.NodeState{}, rand.New(rand.NewPCG(w.cfg.Seed, uint64(w.grown)+1)))
+	w.Hosts = append(w.Hosts, h)
+	h.Start()
+}
+
+// install puts a node on h.
+func (w *World) install(h *Host, state kademlia.NodeState, rng *rand.Rand) {
 	cfg := kademlia.NodeConfig{
 		Transport: h.Net,
 		Clock:     w.Clock,
-		Rand:      rand.New(rand.NewPCG(w.cfg.Seed, uint64(w.grown)+1)),
+		Rand:      rng,
 		K:         w.cfg.K,
 		Alpha:     w.cfg.Alpha,
+		State:     state,
+		Joined:    func(error) { w.hasJoined(h) },
 
 		AlphaFirst: w.cfg.AlphaFirst,
 		Memory:     w.cfg.Memory,
+	}
+	if w.cfg.Clock != nil {
+		cfg.Clock = w.cfg.Clock(w.Clock, h.Addr)
+		h.Net.SetClock(cfg.Clock)
 	}
 	if len(w.Hosts) > 0 {
 		cfg.Bootstrap = w.bootstrap
@@ -133,12 +174,15 @@ func (w *World) start(h *Host) {
 	if w.cfg.Setup != nil {
 		w.cfg.Setup(h.Node)
 	}
-	w.Hosts = append(w.Hosts, h)
-	h.Start()
+	w.byID.add(h)
 }
 
 // bootstrap names three random nodes that are up.
 func (w *World) bootstrap(done func([]netip.AddrPort, error)) {
+	if w.Clock.Now().Before(w.namesFailUntil) {
+		w.Clock.AfterFunc(0, func() { done(nil, errNames) })
+		return
+	}
 	var addrs []netip.AddrPort
 	for range 3 {
 		addrs = append(addrs, w.RandomHost().Addr)
@@ -158,6 +202,7 @@ func (w *World) RandomHost() *Host {
 // Kill ends a node without a word to anybody.
 func (w *World) Kill(h *Host) {
 	h.Down = true
+	w.byID.remove(h)
 	h.Net.Close()
 	if w.cfg.Teardown != nil {
 		w.cfg.Teardown(h.Node)
@@ -172,26 +217,6 @@ func (w *World) KillShare(share float64) {
 			w.Kill(h)
 		}
 	}
-}
-
-// Closest returns the k nodes that are up and truly closest to target, closest
-// first.
-func (w *World) Closest(target krpc.ID, k int) []krpc.NodeInfo {
-	best := make([]krpc.NodeInfo, 0, k+1)
-	for _, h := range w.Hosts {
-		if h.Down {
-			continue
-		}
-		n := krpc.NodeInfo{ID: h.ID(), Addr: h.Addr}
-		at, _ := slices.BinarySearchFunc(best, n, func(a, b krpc.NodeInfo) int {
-			return krpc.CompareDistance(a.ID, b.ID, target)
-		})
-		if at < k {
-			best = slices.Insert(best, at, n)
-			best = best[:min(len(best), k)]
-		}
-	}
-	return best
 }
 
 // Lookup runs a lookup for the nodes closest to target from h to its end.
