@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -110,6 +112,27 @@ func BenchmarkLoad(b *testing.B) {
 		l.Attach(1, s)
 		if err := l.Load(); err != nil || s.replayed != 1_000_000 {
 			b.Fatalf("%d records, %v", s.replayed, err)
+		}
+	}
+}
+
+// BenchmarkLoadZeros looks for a frame in 256 MiB of zeros, as a crash may leave them.
+func BenchmarkLoadZeros(b *testing.B) {
+	const size = 256 << 20
+	dir := b.TempDir()
+	name := filepath.Join(dir, firstLog)
+	if err := os.WriteFile(name, journal.FileOf(false), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.Truncate(name, size); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		l := journal.New(journal.Config{FS: journal.Dir(dir), Now: time.Now, Rand: rand.New(rand.NewPCG(1, 1))})
+		if err := l.Load(); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -8,7 +8,8 @@ import (
 )
 
 // Compact takes a snapshot that replaces the logs, unless one is being taken. It takes as long
-// as it takes to write the state; nobody else waits for it.
+// as it takes to write the state; nobody else waits for it. Before Start it does nothing: memory
+// lacks what is on disk.
 func (l *Log) Compact() error {
 	if l == nil || !l.takeCompaction(func() bool { return true }) {
 		return nil
@@ -22,7 +23,7 @@ func (l *Log) mayCompact() bool { return l.takeCompaction(l.due) }
 func (l *Log) takeCompaction(wanted func() bool) bool {
 	l.upkeep.Lock()
 	defer l.upkeep.Unlock()
-	if l.compacting || l.closed || l.held || !wanted() {
+	if l.compacting || !l.started || l.closed || l.held || !wanted() {
 		return false
 	}
 	l.compacting = true
@@ -121,6 +122,9 @@ func (l *Log) rotate() (number uint64, replaced int64, err error) {
 	l.mu.Unlock()
 	if again {
 		return l.number, l.replaced, nil
+	}
+	if l.number+1 >= maxNumber {
+		return 0, 0, errNumber
 	}
 	l.number++
 	next, err := l.create(logName(l.number), kindLog)

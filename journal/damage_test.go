@@ -128,6 +128,27 @@ func TestABitIsFlippedAnywhere(t *testing.T) {
 	}
 }
 
+// The frame after a damaged part is found wherever it begins in what is read at a time, and
+// whatever is before it: also what looks like its marker at first.
+func TestTheNextFrameIsFoundAnywhere(t *testing.T) {
+	const buffer = 16 << 10
+	for _, length := range []int{0, 1, 2, 3, 4, buffer - 48, 2*buffer - 48} {
+		for more := range 24 {
+			word := fmt.Sprintf("%0*d", max(1, length-12+more), 0)
+			name, data, frames := recorded(t, "before", word, "after")
+			damaged, marker := data[frames[1]:frames[2]], data[frames[0]:][:4]
+			for _, filler := range [][]byte{{0}, marker[:1], marker[:3]} {
+				for i := range damaged {
+					damaged[i] = filler[i%len(filler)]
+				}
+				if got := found(t, name, data); !slices.Equal(got, []string{"after", "before"}) {
+					t.Fatalf("behind %d bytes of %x: %d words", len(damaged), filler, len(got))
+				}
+			}
+		}
+	}
+}
+
 // Who can choose what is recorded sees the file, and records whole frames of it. When the frame
 // around them is damaged, they are not taken for frames of the file.
 func TestRecordsThatLookLikeFrames(t *testing.T) {

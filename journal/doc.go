@@ -6,7 +6,8 @@
 // A directory holds logs and snapshots, numbered upwards. Snapshot n has all that was recorded
 // before log n began, and some of what came after, so that the last snapshot and the logs from
 // its number on are the state; what is older is removed. A log is written by one process, which never writes to one that
-// it has found: what a crash has torn stays as it is until a snapshot takes its place.
+// it has found: what a crash has torn stays as it is until a snapshot takes its place. A log
+// without a frame goes with the next Start.
 //
 // A file is a header, twice, and frames. A frame is what one Commit has written, with its time,
 // length and checksum. It begins with a marker that each file draws for itself: after a damaged

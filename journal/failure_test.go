@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kadnode/kadnode/journal"
@@ -306,4 +307,44 @@ func TestClosedDuringACompaction(t *testing.T) {
 	logged.want(t)
 	disk.Fail(nil)
 	w.wantKept(t, disk)
+}
+
+// A disk that hangs fails no call: only time tells.
+func TestTheDiskHangs(t *testing.T) {
+	for _, op := range []faultfs.Op{faultfs.Write, faultfs.Sync} {
+		synctest.Test(t, func(t *testing.T) {
+			disk := faultfs.New(1)
+			l, w := open(t, disk)
+			goOn := make(chan bool)
+			disk.Fail(func(o faultfs.Op, _ string) error {
+				if o == op {
+					<-goOn
+				}
+				return nil
+			})
+			done := make(chan bool)
+			go func() {
+				defer close(done)
+				w.say("a")
+				l.Commit()
+				l.Sync()
+			}()
+			time.Sleep(3 * time.Second)
+			if l.Err() != nil {
+				t.Errorf("%s: it may be slow: %v", op, l.Err())
+			}
+			time.Sleep(time.Millisecond)
+			if err := l.Err(); err == nil || !strings.Contains(err.Error(), "does not answer") || l.Stats().Err == nil {
+				t.Errorf("%s: for 3 s nothing has been written: %v", op, err)
+			}
+			close(goOn)
+			<-done
+			if l.Err() != nil {
+				t.Errorf("%s: it has answered: %v", op, l.Err())
+			}
+			disk.Fail(nil)
+			disk.Crash()
+			w.wantKept(t, disk)
+		})
+	}
 }

@@ -24,7 +24,8 @@ const (
 
 	headerLen      = len(magic) + 2 + 2 + 8 + 4
 	fileHeaderLen  = 2 * headerLen // one of them may be damaged
-	frameHeaderLen = 4 + 4 + 8 + 4
+	markerLen      = 4
+	frameHeaderLen = markerLen + 4 + 8 + 4
 
 	// MaxRecord is the most bytes of a record.
 	MaxRecord = 64 << 10

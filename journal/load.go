@@ -20,32 +20,34 @@ type position struct {
 // Load replays what is recorded. The process that records may still be at it: then Start
 // replays the rest, which is short.
 //
-// Damaged parts are left out, which Start logs; an error is one of reading, or ErrNewer, and
-// says that nothing has been changed.
+// Damaged parts are left out, which Start logs; an error is one of reading, ErrNewer, or of a
+// Load after Start or Close, and says that nothing has been changed.
 func (l *Log) Load() error {
 	if l == nil {
 		return nil
 	}
-	if err := l.replay(); err != nil {
-		return fmt.Errorf("journal: load: %w", err)
-	}
-	return nil
+	return l.load(false)
 }
 
 // Start replays what was recorded since Load, by a process that has ended, and begins to
-// record. If the disk refuses that, the Log says so in Err, goes on, and Run tries again.
+// record. If the disk refuses that, the Log says so in Err, goes on, and Run tries again. An
+// error is as Load's; it can be tried again.
 func (l *Log) Start() error {
 	if l == nil {
 		return nil
 	}
-	if err := l.replay(); err != nil {
-		return fmt.Errorf("journal: load: %w", err)
+	if err := l.load(true); err != nil {
+		return err
 	}
+	l.removeEmpty()
 	l.warn(snapshotName(l.pos.snapshot), l.pos.last)
 	l.counters.snapshot.Store(l.pos.last.size())
 	for n, at := range l.pos.logs {
 		l.warn(logName(n), at)
 		l.counters.logBytes.Add(at.size())
+	}
+	if n := l.counters.notReplayed.Load(); n > 0 {
+		l.log.Warn("some records are left out: no part of the program takes them", "records", n)
 	}
 	l.upkeep.Lock()
 	l.number, l.logs, l.compacted = l.pos.highest, len(l.pos.logs), l.cfg.Now()
@@ -55,6 +57,47 @@ func (l *Log) Start() error {
 		l.noteGap(err)
 	}
 	return nil
+}
+
+// load replays what was not yet, unless it is too late for that. With last it will be from now on.
+func (l *Log) load(last bool) error {
+	l.loaded = true
+	err := l.tooLate()
+	if err == nil {
+		err = l.replay()
+	}
+	if err != nil {
+		return fmt.Errorf("journal: load: %w", err)
+	}
+	if last {
+		l.upkeep.Lock()
+		l.started = true
+		l.upkeep.Unlock()
+	}
+	return nil
+}
+
+// tooLate says why it is too late to load.
+func (l *Log) tooLate() error {
+	l.upkeep.Lock()
+	defer l.upkeep.Unlock()
+	switch {
+	case l.closed:
+		return errClosed
+	case l.started:
+		return errStarted
+	}
+	return nil
+}
+
+// removeEmpty removes the logs without a frame, and by who has ended: each start begins one, and
+// programs are started again and again. Nothing needs them, nor their numbers.
+func (l *Log) removeEmpty() {
+	for _, n := range slices.Sorted(maps.Keys(l.pos.logs)) {
+		if at := l.pos.logs[n]; at.empty() && l.cfg.FS.Remove(logName(n)) == nil {
+			delete(l.pos.logs, n)
+		}
+	}
 }
 
 // syncFound syncs the logs of the processes before, which may have been killed between a write

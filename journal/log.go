@@ -22,9 +22,12 @@ const (
 )
 
 var (
+	errNumber  = errors.New("there is no number for one more file")
 	errFull    = errors.New("more was recorded than could be written")
 	errHangs   = errors.New("journal: the disk does not answer")
 	errStopped = errors.New("closed meanwhile")
+	errStarted = errors.New("the log was started already")
+	errClosed  = errors.New("the log was closed")
 )
 
 // Config configures a Log.
@@ -47,12 +50,14 @@ type Config struct {
 // Log records what changes in States. A nil *Log records nothing.
 //
 // The order of calls is New, Attach for each State, Load, Start; then Run, with Append and
-// Commit by anybody; and Close. All methods are safe for concurrent use but Attach, Load and
+// Commit by anybody; and Close. Another order is refused: by an error, or in Attach, which has
+// none, by a panic. All methods are safe for concurrent use but Attach, Load and
 // Start, which are for one goroutine, before all others.
 type Log struct {
 	cfg    Config
 	log    *slog.Logger
 	states map[Tag]State
+	loaded bool // or about to be: states are complete
 	pos    position
 
 	// Readers of sockets meet here; it is never held while anything is read or written.
@@ -83,6 +88,7 @@ type Log struct {
 	compacting bool
 	idle       sync.Cond // compacting has become false
 	held       bool
+	started    bool
 	closed     bool
 
 	writingSince, syncingSince since
@@ -131,10 +137,13 @@ func New(cfg Config) *Log {
 }
 
 // Attach has the records with a tag be those of s. A tag that is taken is a mistake in the
-// program, and panics.
+// program, and panics. So does an Attach after Load, which would have left out the records of s.
 func (l *Log) Attach(tag Tag, s State) {
 	if l == nil {
 		return
+	}
+	if l.loaded {
+		panic(fmt.Sprintf("journal: tag %d attached after Load", tag))
 	}
 	if l.states[tag] != nil {
 		panic(fmt.Sprintf("journal: tag %d attached twice", tag))

@@ -13,7 +13,7 @@ const (
 	snapshotSuffix = ".snapshot"
 	temporary      = ".tmp"
 
-	maxNumber = 1 << 62 // nobody gets there, and there is room to count on
+	maxNumber = 1 << 62 // nobody counts this far; who has renamed a file may have
 )
 
 func logName(number uint64) string      { return fmt.Sprintf("%010d%s", number, logSuffix) }

@@ -2,6 +2,8 @@ package journal
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"time"
@@ -17,6 +19,9 @@ type extent struct {
 
 // size returns the bytes of the file.
 func (e *extent) size() int64 { return e.end + e.tail }
+
+// empty tells whether the file is its header alone.
+func (e *extent) empty() bool { return *e == extent{end: int64(fileHeaderLen)} }
 
 // readFile hands the frames of a file, from offset on, to each. What is damaged is left out;
 // the error is one of reading, or of the header.
@@ -132,18 +137,21 @@ func (r *fileReader) findMarker(start int64) (int64, error) {
 	if err := r.seek(start); err != nil {
 		return -1, err
 	}
-	var window uint32
-	for pos := start; ; {
-		c, err := r.buf.ReadByte()
+	var marker [markerLen]byte
+	binary.LittleEndian.PutUint32(marker[:], r.salt.marker())
+	for pos, skip := start, 1; ; {
+		b, err := r.buf.Peek(r.buf.Size())
+		if i := bytes.Index(b[min(skip, len(b)):], marker[:]); i >= 0 {
+			return pos + int64(skip+i), nil
+		}
 		if err != nil {
-			r.at.tail = pos - r.at.end
+			r.at.tail = pos + int64(len(b)) - r.at.end
 			return -1, notEnd(err)
 		}
-		pos++
-		window = window>>8 | uint32(c)<<24
-		if begin := pos - 4; begin > start && window == r.salt.marker() {
-			return begin, nil
-		}
+		skip = 0
+		searched := len(b) - (markerLen - 1) // what is left may be the start of one
+		r.buf.Discard(searched)
+		pos += int64(searched)
 	}
 }
 

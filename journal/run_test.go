@@ -94,7 +94,9 @@ func TestRunTakesASnapshotOfManyLogs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := faultfs.New(1)
 		for range 16 {
-			open(t, disk)
+			l, w := open(t, disk)
+			w.say("a") // or the next start removes the log
+			l.Commit()
 		}
 		l, _ := open(t, disk)
 		running(t, l)
