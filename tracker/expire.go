@@ -63,6 +63,7 @@ func (s *Swarms) Expire(now time.Time) (next time.Time) {
 func (sh *shard) sweep(r *sweep, t uint32) (visits int) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	sh.victims = nil // the replay, if there was one, has ended
 	r.pos = min(r.pos, len(sh.swarms))
 	for ; r.pos > 0 && visits < sweepHold; visits++ {
 		r.pos--

@@ -1,9 +1,13 @@
 package tracker
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -86,6 +90,42 @@ func TestWhatIsTrackedOutlivesTheProcess(t *testing.T) {
 	again.Close()
 	if err := again.Track(hashOf(1000), AnnounceOptions{Port: 1}); err != ErrClosed {
 		t.Errorf("tracked after Close: %v", err)
+	}
+}
+
+// With a smaller bound than before some are left out, of which one line says how many.
+func TestFewerAreTrackedThanBefore(t *testing.T) {
+	for _, compacted := range []bool{false, true} {
+		w := newWorld(t, 2, Config{})
+		dir := t.TempDir()
+		m, log := w.durableMember(dir)
+		for n := range 100 {
+			w.mustTrack(m, hashOf(n), AnnounceOptions{Port: 1})
+		}
+		m.Untrack(hashOf(0))
+		if compacted {
+			if err := log.Compact(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.kill(m)
+		log = openLog(t, dir, w.clock.Now)
+		var logged bytes.Buffer
+		m = w.newMember(Config{MaxTracked: 30, Journal: log, Log: slog.New(slog.NewTextHandler(&logged, nil))})
+		if err := errors.Join(log.Load(), log.Start()); err != nil {
+			t.Fatal(err)
+		}
+		m.Start()
+		m.Start()
+		want, kept := "left_out=69", 30
+		if !compacted {
+			want, kept = "left_out=70", 29 // there was no place yet for the others when one went
+		}
+		if got := logged.String(); m.Tracked() != kept || strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, want+" max=30") {
+			t.Errorf("compacted %v: %d tracked; logged %q", compacted, m.Tracked(), got)
+		}
+		m.Close()
+		log.Close()
 	}
 }
 

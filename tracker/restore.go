@@ -97,16 +97,6 @@ func (sh *shard) makeWay(hashes, bytes int, used uint32) bool {
 	return true
 }
 
-// longestUnused returns the swarm that was used longest ago; nil if there is none.
-func (sh *shard) longestUnused() (found *swarm) {
-	for _, sw := range sh.swarms {
-		if found == nil || sw.used < found.used {
-			found = sw
-		}
-	}
-	return found
-}
-
 // reserve takes memory for n more entries at once, if there is some left.
 func (sh *shard) reserve(f family, a *peerArray, n int) {
 	n = min(n, sh.limits.peers-a.len())

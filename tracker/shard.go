@@ -26,8 +26,10 @@ type shard struct {
 	// made the map grow to, which a map never gives back, goes with it.
 	lru    *simplelru.LRU[krpc.ID, *swarm]
 	swarms []*swarm // the same ones in no order, to walk them piecemeal
-	rng    rand.PCG
-	marks  []uint64 // sample's scratch
+	// victims are the same ones again while a replay has them give way; nil otherwise.
+	victims victims
+	rng     rand.PCG
+	marks   []uint64 // sample's scratch
 	// filters are kept for scrapes, ordered by when they were made; nil until
 	// there are some.
 	filters *simplelru.LRU[krpc.ID, *filters]
@@ -193,6 +195,7 @@ func (sh *shard) add(ih *krpc.ID, t uint32) *swarm {
 	sw.peers[v6].width = width6
 	sh.lru.Add(*ih, sw)
 	sh.swarms = append(sh.swarms, sw)
+	sh.addVictim(sw)
 	sh.hashes.Add(1)
 	sh.bytes += hashCost
 	return sw
@@ -215,10 +218,11 @@ func (sh *shard) remove(sw *swarm) {
 	sh.swarms[sw.pos], last.pos = last, sw.pos
 	sh.swarms[end] = nil
 	sh.swarms = sh.swarms[:end]
+	sw.pos = gone
 	sh.lru.Remove(sw.id)
 	sh.forgetFilters(&sw.id)
 	if end == 0 {
-		sh.lru, sh.swarms, sh.filters = nil, nil, nil
+		sh.lru, sh.swarms, sh.victims, sh.filters = nil, nil, nil, nil
 	}
 }
 

@@ -12,10 +12,14 @@ import (
 // swarm holds the peers of one info-hash. Its shard's lock guards it.
 type swarm struct {
 	id    krpc.ID
-	pos   int32  // its index in shard.swarms
+	pos   int32  // its index in shard.swarms; gone: it was removed
 	used  uint32 // the tick of the last announce or lookup
 	peers [families]peerArray
 }
+
+const gone = -1
+
+func (sw *swarm) removed() bool { return sw.pos == gone }
 
 // dead reports whether every peer of sw has expired at tick t.
 func (sw *swarm) dead(t, life uint32) bool {

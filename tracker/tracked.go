@@ -3,6 +3,7 @@ package tracker
 import (
 	"encoding/binary"
 	"iter"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ const trackedLen = krpc.IDLen + 2 + 1
 type trackedState struct {
 	announcer *announcer
 	log       *journal.Log
+	leftOut   int // records of a replay, since there were too many
 
 	// Of the records of an info-hash the last one must say how it is. What is changed calls
 	// back, which is not to be done under a lock. So records do not tell what was changed but
@@ -93,6 +95,7 @@ func (s *trackedState) Replay(record []byte, _, _ time.Time) error {
 	}
 	switch kind, b := record[0], record[1:]; {
 	case kind == recordAll && len(b) == 0:
+		s.leftOut = 0
 		for _, ih := range s.announcer.Keys() {
 			s.announcer.Remove(ih)
 		}
@@ -111,7 +114,19 @@ func (s *trackedState) track(ih krpc.ID, o AnnounceOptions) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	return trackError(s.announcer.AddDone(ih, o))
+	err := trackError(s.announcer.AddDone(ih, o))
+	if err == ErrTooMany {
+		s.leftOut++
+	}
+	return err
+}
+
+// report logs, after a replay, what it has left out.
+func (s *trackedState) report(log *slog.Logger) {
+	if s.leftOut > 0 {
+		log.Warn("some info-hashes are not tracked any longer: there may be fewer than before the restart",
+			"left_out", s.leftOut, "max", s.announcer.Stats().Max)
+	}
 }
 
 // Records implements journal.State.

@@ -63,6 +63,7 @@ type Tracker struct {
 	store     Store
 	announcer *announcer
 	tracked   trackedState
+	log       *slog.Logger
 	sampler   hashSampler
 	counters  counters
 
@@ -83,7 +84,7 @@ type counters struct {
 // share a clock. It must be called before they start.
 func New(nodes []*kademlia.Node, cfg Config) *Tracker {
 	cfg = cfg.withDefaults()
-	t := &Tracker{nodes: nodes, clock: nodes[0].Clock()}
+	t := &Tracker{nodes: nodes, clock: nodes[0].Clock(), log: cfg.Log}
 	now := t.clock.Now()
 	t.store = cfg.Store
 	if t.store == nil {
@@ -110,16 +111,25 @@ func newStore(cfg Config, now time.Time) Store {
 }
 
 // Start begins to forget peers that have expired, and to announce what is
-// tracked. To start again does nothing.
+// tracked. It logs how many info-hashes Config.MaxTracked has left out of what Config.Journal
+// has brought back. To start again does nothing.
 func (t *Tracker) Start() {
+	if t.begin() {
+		t.tracked.report(t.log)
+	}
+}
+
+// begin is Start without its log; it tells whether it did something.
+func (t *Tracker) begin() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.started || t.closed {
-		return
+		return false
 	}
 	t.started = true
 	t.expiry = t.clock.AfterFunc(0, t.expire)
 	t.announcer.Start()
+	return true
 }
 
 // expire is the timer that gives back the memory of expired peers.

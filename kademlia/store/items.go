@@ -77,6 +77,7 @@ type Items struct {
 	weighing sync.Mutex // while a put at one of several nodes looks at all shelves
 
 	publisher    publisher
+	kept         keptState      // of publisher
 	republishers []*republisher // of nodes, in their order
 	handovers    []*handovers
 
@@ -122,17 +123,26 @@ func New(nodes []*kademlia.Node, cfg Config) *Items {
 	}
 	s.publisher.init(s, cfg)
 	cfg.Journal.Attach(TagItems, &s.state)
-	cfg.Journal.Attach(TagKept, &keptState{publisher: &s.publisher, max: cfg.MaxKept})
+	s.kept = keptState{publisher: &s.publisher, max: cfg.MaxKept}
+	cfg.Journal.Attach(TagKept, &s.kept)
 	return s
 }
 
-// Start applies the bounds to what Config.Journal has brought back, and begins to give back
-// the memory of items that have expired, to put what is kept, and to republish what is held. To start again does nothing.
+// Start applies the bounds to what Config.Journal has brought back, of which it logs how many
+// kept items Config.MaxKept has left out. It begins to give back the memory of items that have
+// expired, to put what is kept, and to republish what is held. To start again does nothing.
 func (s *Items) Start() {
+	if s.begin() {
+		s.kept.report()
+	}
+}
+
+// begin is Start without its log; it tells whether it did something.
+func (s *Items) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.started || s.closed {
-		return
+		return false
 	}
 	s.started = true
 	s.state.settle(s.clock.Now())
@@ -141,6 +151,7 @@ func (s *Items) Start() {
 	for _, r := range s.republishers {
 		r.start()
 	}
+	return true
 }
 
 // Close ends what Start began, puts of kept items included. What is held is served, and

@@ -108,8 +108,8 @@ func (r *keptRecord) decode(b []byte) error {
 // keptState is what is kept, as a journal.State.
 type keptState struct {
 	*publisher
-	max     int  // items
-	dropped bool // some items, as the log says
+	max     int // items
+	leftOut int // records of a replay, since there were too many
 }
 
 // Replay implements journal.State.
@@ -120,6 +120,7 @@ func (s *keptState) Replay(b []byte, _, _ time.Time) error {
 	}
 	switch r.kind {
 	case keptAll:
+		s.leftOut = 0
 		for _, target := range s.Keys() {
 			s.Remove(target)
 		}
@@ -138,9 +139,16 @@ func (s *keptState) Replay(b []byte, _, _ time.Time) error {
 
 // keepAgain keeps it as before the restart, unless a newer version is kept.
 func (s *keptState) keepAgain(target krpc.ID, it Item, due time.Time) {
-	if s.AddAt(target, it, due) == schedule.ErrTooMany && !s.dropped {
-		s.dropped = true
-		s.publisher.log.Warn("some items are not kept any longer: there may be fewer than before the restart", "max", s.max)
+	if s.AddAt(target, it, due) == schedule.ErrTooMany {
+		s.leftOut++
+	}
+}
+
+// report logs, after a replay, what it has left out.
+func (s *keptState) report() {
+	if s.leftOut > 0 {
+		s.publisher.log.Warn("some items are not kept any longer: there may be fewer than before the restart",
+			"left_out", s.leftOut, "max", s.max)
 	}
 }
 

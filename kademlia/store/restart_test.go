@@ -288,6 +288,9 @@ func TestManyKeptItemsComeBack(t *testing.T) {
 	if n := p.Kept(); n != 100 || strings.Count(p.log.String(), "not kept any longer") != 1 {
 		t.Errorf("%d items are kept; logged %q", n, p.log.String())
 	}
+	if !strings.Contains(p.log.String(), "left_out=9900 max=100") {
+		t.Errorf("logged %q", p.log.String())
+	}
 }
 
 // The last record of an item says how it is, whoever keeps it and whoever does not.
