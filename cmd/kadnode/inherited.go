@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -48,16 +49,14 @@ func takeInherited() (in inherited, err error) {
 	if err != nil || n < 0 || n > 1024 {
 		return in, fmt.Errorf("%s=%q: want the number of inherited sockets", listenFDs, fds)
 	}
-	files := make([]*os.File, n)
-	for i := range files {
-		fd := firstInherited + i
-		closeOnExec(fd)
-		files[i] = os.NewFile(uintptr(fd), fmt.Sprintf("inherited socket %d", fd))
+	if handover != "" && n < 2 {
+		return in, fmt.Errorf("%s=%q: want two pipes and the sockets", listenFDs, fds)
+	}
+	files, err := inheritedFiles(n, handover)
+	if err != nil {
+		return in, fmt.Errorf("%s=%q: %w", listenFDs, fds, err)
 	}
 	if handover != "" {
-		if n < 2 {
-			return in, fmt.Errorf("%s=%q: want two pipes and the sockets", listenFDs, fds)
-		}
 		in.predecessor = &predecessor{from: files[0], to: files[1]}
 		files = files[2:]
 		if handover == handoverWithLock && len(files) > 0 {
@@ -70,6 +69,43 @@ func takeInherited() (in inherited, err error) {
 		}
 	}
 	return in, nil
+}
+
+// fileKind is what an inherited file has to be.
+type fileKind int
+
+const (
+	socketFile fileKind = iota
+	pipeFile
+	plainFile
+)
+
+// errNoSocket refuses what neither the DHT nor metrics and health can be served on.
+var errNoSocket = errors.New("not a UDP socket, nor a TCP one")
+
+// inheritedFiles returns the first n files that were passed. None is touched unless all are what
+// they have to be: under a number that nothing was passed as, the Go runtime may have opened a
+// file of its own, and dies if that is closed.
+func inheritedFiles(n int, handover string) ([]*os.File, error) {
+	for i := range n {
+		kind := socketFile
+		switch {
+		case handover != "" && i < 2:
+			kind = pipeFile
+		case handover == handoverWithLock && i == 2:
+			kind = plainFile
+		}
+		if err := checkInherited(firstInherited+i, kind); err != nil {
+			return nil, fmt.Errorf("file %d: %w", firstInherited+i, err)
+		}
+	}
+	files := make([]*os.File, n)
+	for i := range files {
+		fd := firstInherited + i
+		closeOnExec(fd)
+		files[i] = os.NewFile(uintptr(fd), fmt.Sprintf("inherited socket %d", fd))
+	}
+	return files, nil
 }
 
 // take sorts in one more socket.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -118,8 +119,9 @@ func (d *daemon) begin(ctx context.Context, in *inherited) (r *runningNode, err 
 	}
 	srv.lock = lock
 	web, err := d.bindHTTP(in)
+	var took time.Duration
 	if err == nil {
-		err = d.load(ctx, srv, in.predecessor)
+		took, err = d.load(ctx, srv, in.predecessor)
 	}
 	if err != nil {
 		if web != nil {
@@ -129,6 +131,7 @@ func (d *daemon) begin(ctx context.Context, in *inherited) (r *runningNode, err 
 		return nil, err
 	}
 	srv.start()
+	d.logRestored(srv, took)
 	r = &runningNode{srv: srv}
 	if web != nil {
 		r.web = startHTTP(web, newHTTPHandler([]*server{srv}, d.blocked), d.log)
@@ -141,24 +144,38 @@ func (d *daemon) begin(ctx context.Context, in *inherited) (r *runningNode, err 
 	return r, nil
 }
 
-// load reads what is kept over a restart. If there is a predecessor, it serves until then.
-func (d *daemon) load(ctx context.Context, srv *server, p *predecessor) error {
-	loaded := make(chan error, 1)
+// load reads what is kept over a restart, and returns how long that took. If there is a
+// predecessor, it serves until then.
+func (d *daemon) load(ctx context.Context, srv *server, p *predecessor) (took time.Duration, err error) {
+	loaded, began := make(chan error, 1), time.Now()
 	go func() { loaded <- srv.journal.Load() }() // which changes nothing, and may be left alone
 	select {
 	case err := <-loaded:
 		if err != nil {
-			return err
+			return 0, err
 		}
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
+	took = time.Since(began)
 	if p != nil {
 		if err := p.take(ctx); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return srv.journal.Start()
+	began = time.Now()
+	err = srv.journal.Start()
+	return took + time.Since(began), err
+}
+
+// logRestored says what was there before the start, if anything.
+func (d *daemon) logRestored(srv *server, took time.Duration) {
+	t, i := srv.tracker.Stats(), srv.items.Stats()
+	swarms, peers, items := t.Swarms.Hashes, t.Swarms.Peers4+t.Swarms.Peers6, i.Immutable+i.Mutable
+	if swarms+items+t.Tracked+i.Kept > 0 {
+		d.log.Info("restored", "swarms", swarms, "peers", peers, "items", items,
+			"tracked", t.Tracked, "kept", i.Kept, "took", took.Round(time.Microsecond))
+	}
 }
 
 // bind makes the node, at the sockets that were inherited or at its own.

@@ -1,6 +1,0 @@
-//go:build !unix
-
-package main
-
-// closeOnExec has nothing to do where nothing is inherited.
-func closeOnExec(int) {}
