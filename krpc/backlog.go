@@ -63,7 +63,7 @@ func (q *backlog) admit(tx *transaction, now time.Time) (wait time.Duration, ok 
 
 // wake sets the timer.
 func (q *backlog) wake(wait time.Duration) {
-	wait = min(max(wait, backlogPause), q.e.cfg.HardTimeout)
+	wait = max(min(wait, q.e.cfg.HardTimeout), backlogPause)
 	if q.timer == nil {
 		q.timer = q.e.cfg.Clock.AfterFunc(wait, q.serve)
 		return

@@ -146,6 +146,9 @@ func (tx *transaction) tell(err error) {
 }
 
 func (tx *transaction) send() error {
+	if tx.e.cfg.Blocklist.Contains(tx.to.Addr()) { // since it was accepted
+		return tx.withdraw(ErrBlocked)
+	}
 	if err := tx.e.cfg.Transport.Send(tx.to, tx.packet); err != nil {
 		tx.e.counters.sendErrors.Add(1)
 		return tx.withdraw(err)

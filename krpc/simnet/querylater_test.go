@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -215,5 +216,39 @@ func TestManyQueriesThatWaitCostNothing(t *testing.T) {
 		if events > 6*left { // the datagram, two timeouts, a place ahead, a look at the limit
 			t.Errorf("%s: %d events for %d queries", name, events, left)
 		}
+	}
+}
+
+// However short the hard timeout is, it is not how often to look at a limit.
+func TestQueriesThatWaitLookSeldom(t *testing.T) {
+	a := newAsker(t, 1, func(c *krpc.EndpointConfig) {
+		c.Pacer, c.HardTimeout = krpc.NewPacer(.2, 1), time.Microsecond
+	})
+	a.later(0)
+	a.later(0)
+	events := 0
+	for len(a.came) < 2 && a.clock.Step() {
+		events++
+	}
+	if events > 5000 {
+		t.Errorf("%d timers in the five seconds that the second one waits", events)
+	}
+}
+
+// Whoever is blocked while a query to him waits for its place is not asked any more.
+func TestQueriesInLineHeedTheBlocklist(t *testing.T) {
+	blocked := new(krpc.Blocklist)
+	a := newAsker(t, 2, func(c *krpc.EndpointConfig) { c.Pacer, c.Blocklist = krpc.NewPacer(1, 1), blocked })
+	a.later(0)
+	a.later(1)
+	if err := a.Query(simnet.Addr(1), &krpc.Message{Method: krpc.MethodPing, HasID: true}, a); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := blocked.Load(strings.NewReader(simnet.Addr(1).Addr().String())); err != nil {
+		t.Fatal(err)
+	}
+	a.clock.Run(5 * time.Second)
+	if len(a.came) != 1 || !slices.Equal(a.ended, []error{krpc.ErrBlocked, krpc.ErrBlocked}) || a.Stats().Pending != 1 {
+		t.Errorf("%d queries have left, and ended: %v", len(a.came), a.ended)
 	}
 }
