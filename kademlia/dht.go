@@ -149,7 +149,7 @@ func (d *DHT) newNode(s *udp.Socket) (*Node, error) {
 		Blocklist:  d.cfg.Blocklist,
 		Version:    d.cfg.Version,
 	}
-	cfg.Limiter = newLimiter(d.cfg.RateLimit, rng)
+	cfg.Limiter, cfg.Proven = newLimiter(d.cfg.RateLimit, rng), krpc.NewProven(krpc.DefaultProvenCells, rng)
 	rate := orDefault(d.cfg.SendRate, krpc.DefaultSendRate)
 	cfg.Pacer = krpc.NewPacer(rate, max(1, int(rate)))
 	cfg.Remotes = krpc.NewRemotes(orDefault(d.cfg.SendRemotes, krpc.DefaultSendRemotes))

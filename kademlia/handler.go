@@ -36,7 +36,7 @@ func (n *Node) ServeKRPC(rq *krpc.Request) error {
 }
 
 // AddNodes puts the nodes closest to target into the reply to rq, of the families
-// that the query wants (BEP 32). It allocates nothing.
+// that the query wants (BEP 32), and fewer if it has to be brief. It allocates nothing.
 func (n *Node) AddNodes(rq *krpc.Request, target krpc.ID) {
 	want := rq.Query.Want
 	if want == 0 {
@@ -55,7 +55,14 @@ func (n *Node) AddNodes(rq *krpc.Request, target krpc.ID) {
 	if want&krpc.WantN6 != 0 {
 		rq.Reply.Nodes6 = n.closestOf(true, rq.Scratch(krpc.Node6Len*k), target, k)
 	}
+	if rq.Brief() {
+		rq.MakeRoom(briefReserve)
+	}
 }
+
+// briefReserve is what a brief reply has room for beside nodes: a token, and the numbers that go
+// with samples and items.
+const briefReserve = 60
 
 // closestOf appends the closest nodes of a family: our own, or a sibling's.
 func (n *Node) closestOf(v6 bool, dst []byte, target krpc.ID, k int) []byte {

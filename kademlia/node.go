@@ -70,6 +70,7 @@ type NodeConfig struct {
 
 	// For the endpoint; see krpc.EndpointConfig.
 	Limiter     *krpc.Limiter
+	Proven      *krpc.Proven
 	Pacer       *krpc.Pacer
 	Remotes     *krpc.Remotes
 	Blocklist   *krpc.Blocklist
@@ -169,7 +170,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	}
 	n.endpoint = krpc.NewEndpoint(krpc.EndpointConfig{
 		Transport: cfg.Transport, Clock: cfg.Clock, Handler: n, Rand: rand.New(rand.NewChaCha8(seed)),
-		Limiter: cfg.Limiter, Pacer: cfg.Pacer, Remotes: cfg.Remotes, Blocklist: cfg.Blocklist,
+		Limiter: cfg.Limiter, Proven: cfg.Proven, Pacer: cfg.Pacer, Remotes: cfg.Remotes, Blocklist: cfg.Blocklist,
 		Version: cfg.Version, ReadOnly: cfg.ReadOnly, HardTimeout: cfg.HardTimeout,
 	})
 	return n, nil

@@ -51,6 +51,9 @@ type Request struct {
 	From  netip.AddrPort
 	Now   time.Time
 
+	limit   int  // length of the reply; 0: MaxReply
+	brief   bool // see Brief
+	proven  *Proven
 	used    int
 	scratch [2 * MaxDatagram]byte
 }
@@ -64,12 +67,6 @@ func (rq *Request) Scratch(n int) []byte {
 	b := rq.scratch[rq.used : rq.used : rq.used+n]
 	rq.used += n
 	return b
-}
-
-// Room returns how many bytes may still be added to the reply until it is as long
-// as MaxReply on the wire; below 0 if it is longer.
-func (rq *Request) Room() int {
-	return MaxReply - rq.Reply.length()
 }
 
 // requests recycles Requests among all endpoints: a pool for each would cost a
@@ -88,6 +85,7 @@ type EndpointConfig struct {
 
 	// Limits; nil means none.
 	Limiter   *Limiter   // on the queries of each source; see SetLimiter
+	Proven    *Proven    // who gets replies of full length under strain; nil: everybody
 	Pacer     *Pacer     // on own queries
 	Remotes   *Remotes   // on the new addresses that these go to; see QueryLater
 	Blocklist *Blocklist // of sources that are not heard and not asked
@@ -102,12 +100,14 @@ type EndpointConfig struct {
 // Handler and replies to the Observer of the query they belong to. It is passive
 // (no goroutine, no socket) and safe for concurrent use.
 type Endpoint struct {
-	cfg      EndpointConfig
-	version  []byte
-	counters counters
-	limiter  atomic.Pointer[Limiter]
-	epoch    epoch
-	heard    atomic.Int64 // when a query of ours was last answered, since epoch
+	cfg       EndpointConfig
+	version   []byte
+	counters  counters
+	limiter   atomic.Pointer[Limiter]
+	strainer  Strainer // the transport, if it is one
+	strangers strangers
+	epoch     epoch
+	heard     atomic.Int64 // when a query of ours was last answered, since epoch
 
 	mu      sync.Mutex // guards what follows
 	pending map[uint32]*transaction
@@ -129,6 +129,7 @@ func NewEndpoint(cfg EndpointConfig) *Endpoint {
 	e.strange = backlog{e: e, reserve: (*Endpoint).reserveRemote, next: (*transaction).awaitPacer}
 	e.unpaced = backlog{e: e, reserve: (*Endpoint).reservePace, next: (*transaction).depart}
 	e.limiter.Store(cfg.Limiter)
+	e.strainer, _ = cfg.Transport.(Strainer)
 	if cfg.Version != "" {
 		e.version = []byte(cfg.Version)
 	}
@@ -163,6 +164,7 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 		e.drop(DropBlocked)
 		return
 	}
+	strained := e.strained(now)
 	rq := requests.Get().(*Request)
 	defer requests.Put(rq)
 	if rq.Query.Decode(b) != nil {
@@ -175,11 +177,15 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 	}
 	// The limit is asked only here: it is for queries, and the replies to our
 	// own must not use it up.
-	if !e.limiter.Load().Allow(from.Addr(), now) {
+	if !e.limiter.Load().allow(from.Addr(), now, e.strangers.strainedWithin(strictAge, now)) {
 		e.drop(DropRateLimited)
 		return
 	}
-	rq.From, rq.Now = from, now
+	rq.From, rq.Now, rq.proven = from, now, e.cfg.Proven
+	if !e.limitReply(rq, len(b), strained) {
+		e.drop(DropStrained)
+		return
+	}
 	e.serve(rq, out)
 }
 

@@ -39,6 +39,12 @@ const (
 	// slowestInterval bounds the time that one unit of a limit costs, so that
 	// no sum of times overflows.
 	slowestInterval = time.Hour
+
+	// strictBurst is how many seconds' worth of queries a source may send at once under strain:
+	// some thousand hosts, each with a burst of ten seconds, would be more than there is time for.
+	strictBurst = 2
+	// strictAge is for how long after strain this holds: the bursts would be the reason for the next.
+	strictAge = time.Second
 )
 
 type limiterSet [limiterWays]atomic.Uint64
@@ -64,6 +70,7 @@ type Limiter struct {
 	mask     uint64
 	interval int64 // ticks that a query costs
 	limit    int64 // ticks of debt that a source may have
+	strict   int64 // the same under strain
 	epoch    epoch
 }
 
@@ -82,14 +89,22 @@ func NewLimiter(rate float64, burst, cells int, r *rand.Rand) *Limiter {
 	cost = min(max(1, cost), float64(slowestInterval/limiterTick))
 	l.interval = int64(cost)
 	l.limit = int64(min(cost*float64(max(1, burst)), 1<<(limiterTimeBits-1)))
+	l.strict = min(l.limit, max(l.interval, int64(strictBurst*time.Second/limiterTick)))
 	return l
 }
 
 // Allow reports whether a query that came from the address at now is within the
 // limit, and if so charges for it.
-func (l *Limiter) Allow(from netip.Addr, now time.Time) bool {
+func (l *Limiter) Allow(from netip.Addr, now time.Time) bool { return l.allow(from, now, false) }
+
+// allow is Allow, with bursts of two seconds' worth if it is strict.
+func (l *Limiter) allow(from netip.Addr, now time.Time, strict bool) bool {
 	if l == nil {
 		return true
+	}
+	limit := l.limit
+	if strict {
+		limit = l.strict
 	}
 	h := l.key.sumWords(sourceWords(from))
 	set := &l.sets[h&l.mask]
@@ -101,13 +116,25 @@ func (l *Limiter) Allow(from netip.Addr, now time.Time) bool {
 			tag = old >> limiterTimeBits // perhaps shared: its owner keeps it
 		}
 		due = max(due, t) + l.interval
-		if due-t > l.limit {
+		if due-t > limit {
 			return false // without a write, so that a flood dirties no cache line
 		}
 		if cell.CompareAndSwap(old, tag<<limiterTimeBits|uint64(due)) {
 			return true
 		}
 	}
+}
+
+// Spent reports whether a query that came from the address at now would be refused. It charges
+// for none.
+func (l *Limiter) Spent(from netip.Addr, now time.Time) bool {
+	if l == nil {
+		return false
+	}
+	h := l.key.sumWords(sourceWords(from))
+	t := l.ticks(now)
+	_, word := l.sets[h&l.mask].find(h, t)
+	return max(int64(word&limiterTimeMask), t)+l.interval-t > l.limit
 }
 
 // find returns the cell of the source with hash h at tick t, and its content:

@@ -291,3 +291,19 @@ func BenchmarkLimiter(b *testing.B) {
 		}
 	})
 }
+
+// To ask whether a query would be refused costs nothing, and tells what Allow says next.
+func TestSpentChargesNothing(t *testing.T) {
+	l, now := NewLimiter(10, 3, 64, rand.New(rand.NewPCG(1, 2))), time.Unix(1e9, 0)
+	a := netip.MustParseAddr("20.0.0.1")
+	for i := range 200 {
+		now = now.Add(30 * time.Millisecond)
+		spent := l.Spent(a, now)
+		if again := l.Spent(a, now); again != spent || l.Allow(a, now) == spent {
+			t.Fatalf("query %d: spent %v, then %v, and the contrary of what is", i, spent, again)
+		}
+	}
+	if (*Limiter)(nil).Spent(a, now) {
+		t.Error("no limit is spent")
+	}
+}

@@ -16,12 +16,13 @@ const (
 	DropSource                        // nobody can be answered there, as at port 0
 	DropUnmatched                     // a reply to nothing that was asked
 	DropHandler                       // the handler declined to answer
+	DropStrained                      // too many queries, and this one of a stranger
 
 	numDropReasons = iota
 )
 
 var dropNames = [numDropReasons]string{
-	"malformed", "blocked", "rate_limited", "source", "unmatched", "handler",
+	"malformed", "blocked", "rate_limited", "source", "unmatched", "handler", "strained",
 }
 
 // String returns the reason as a metric label.
@@ -39,6 +40,7 @@ type counters struct {
 	stalls     atomic.Uint64
 	refused    atomic.Uint64
 	sendErrors atomic.Uint64
+	brief      atomic.Uint64 // queries answered briefly
 	drops      [numDropReasons]atomic.Uint64
 	rtt        *Histogram
 }
@@ -66,6 +68,9 @@ type Stats struct {
 	Remotes      RemotesStats
 	LimiterBusy  int // sources with a debt in the limiter
 	LimiterCells int
+	Brief        uint64        // queries that got short replies, see Request.Brief
+	Proven       int           // addresses that have shown lately to be who they are
+	ProvenCells  int           // most of these
 	StallTime    time.Duration // today's soft timeout
 	RTT          HistogramSnapshot
 }
@@ -90,8 +95,9 @@ func (e *Endpoint) Stats() Stats {
 	}
 	s.Stalls, s.Refused, s.SendErrors = c.stalls.Load(), c.refused.Load(), c.sendErrors.Load()
 	s.RTT, s.Remotes = c.rtt.Snapshot(), e.cfg.Remotes.Stats()
-	limiter := e.limiter.Load()
-	s.LimiterBusy, s.LimiterCells = limiter.Busy(e.cfg.Clock.Now()), limiter.Cells()
+	limiter, now := e.limiter.Load(), e.cfg.Clock.Now()
+	s.LimiterBusy, s.LimiterCells = limiter.Busy(now), limiter.Cells()
+	s.Brief, s.Proven, s.ProvenCells = c.brief.Load(), e.cfg.Proven.Known(now), e.cfg.Proven.Cells()
 	e.mu.Lock()
 	s.Pending, s.MaxPending, s.StallTime = len(e.pending), e.cfg.MaxPending, e.rtt.Stall()
 	e.mu.Unlock()

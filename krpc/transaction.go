@@ -189,6 +189,7 @@ func (e *Endpoint) match(now time.Time, from netip.AddrPort, m *Message) {
 		return
 	}
 	e.heard.Store(int64(e.epoch.elapsed(now)))
+	e.cfg.Proven.Add(from.Addr(), now)
 	rtt := now.Sub(tx.sent)
 	e.mu.Lock()
 	e.rtt.Add(rtt)

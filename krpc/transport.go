@@ -16,7 +16,7 @@ const (
 )
 
 // Transport sends datagrams from one local address. It is safe for concurrent
-// use. krpc/udp and krpc/simnet implement it.
+// use. krpc/udp and krpc/simnet implement it. See Strainer for what it may tell besides.
 type Transport interface {
 	// Send transmits one datagram. It does not keep b and never delivers a
 	// datagram before it returns. An error says that the datagram did not leave;

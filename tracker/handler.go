@@ -32,7 +32,7 @@ func (t *Tracker) serveGetPeers(n *kademlia.Node, rq *krpc.Request) error {
 	n.AddNodes(rq, q.InfoHash)
 	// It leaves room for the peers, so that it is there before it is known to be due.
 	rq.Reply.Token = n.AppendToken(rq.Scratch(kademlia.TokenLen), rq.From.Addr(), q.InfoHash)
-	if q.Scrape {
+	if q.Scrape && !rq.Brief() {
 		t.addFilters(n, rq)
 	}
 	if !t.addValues(n, rq) {
@@ -70,6 +70,7 @@ func (t *Tracker) serveAnnouncePeer(n *kademlia.Node, rq *krpc.Request) error {
 	if !n.ValidToken(q.Token, rq.From.Addr(), q.InfoHash) {
 		return errBadToken
 	}
+	rq.Proved()
 	peer := rq.From
 	if !q.ImpliedPort {
 		peer = netip.AddrPortFrom(peer.Addr(), q.Port)

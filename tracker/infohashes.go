@@ -108,7 +108,9 @@ func (s *hashSample) fill(rq *krpc.Request) {
 	r.Samples, r.Interval, r.Num = s.hashes[:0], longestInterval, longestNum
 	// There is the key with no samples yet: their length takes two more digits, at most.
 	const digits = len("00")
-	rq.MakeRoom(min(len(s.hashes), minSamples*krpc.IDLen) + digits)
+	if !rq.Brief() {
+		rq.MakeRoom(min(len(s.hashes), minSamples*krpc.IDLen) + digits)
+	}
 	room := max(0, rq.Room()-digits)
 	r.Samples = s.hashes[:min(len(s.hashes), room-room%krpc.IDLen)]
 }

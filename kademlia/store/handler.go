@@ -20,6 +20,7 @@ func (s *Items) serveGet(n *kademlia.Node, rq *krpc.Request) error {
 	it, left, ok := s.find(q.Target, rq.Now)
 	if !ok {
 		s.counters.misses.Add(1)
+		rq.MakeRoom(0)
 		return nil
 	}
 	r.HasTTL, r.TTL = true, int64(left/time.Second)
@@ -30,9 +31,23 @@ func (s *Items) serveGet(n *kademlia.Node, rq *krpc.Request) error {
 	}
 	// Aliased, not copied: a stored item never changes.
 	r.V, r.K, r.Sig = it.V, it.K, it.Sig
-	rq.MakeRoom(krpc.MaxReply - maxReply)
+	if rq.Brief() {
+		beBrief(n, rq)
+	} else {
+		rq.Extend(maxReply)
+		rq.MakeRoom(0)
+	}
 	s.counters.hits.Add(1)
 	return nil
+}
+
+// beBrief has the value make way for nodes if it does not fit in their place.
+func beBrief(n *kademlia.Node, rq *krpc.Request) {
+	rq.MakeRoom(0)
+	if rq.Room() < 0 {
+		rq.Reply.V, rq.Reply.K, rq.Reply.Sig = nil, nil, nil
+		n.AddNodes(rq, rq.Query.Target)
+	}
 }
 
 // find returns the newest item at target that any node of the program holds: all of them

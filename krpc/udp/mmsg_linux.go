@@ -22,6 +22,7 @@ type batched struct {
 	raw  syscall.RawConn
 	recv func(fd uintptr) bool // receiveFrom, made once
 	look func(fd uintptr)      // the same, once and without waiting
+	size func(fd uintptr)      // readBacklog
 
 	headers  [batchLen]unix.Mmsghdr
 	vectors  [batchLen]unix.Iovec
@@ -30,6 +31,7 @@ type batched struct {
 	buffers  [batchLen][krpc.MaxDatagram]byte
 	received int // headers that the last recvmmsg wrote to
 	errno    syscall.Errno
+	waiting  float64 // the last backlog
 	zones    zoneNames
 
 	outbox
@@ -44,6 +46,7 @@ func newBatched(conn *net.UDPConn, o options, beforeSend func(), c *counters) (*
 	r := &batched{raw: raw}
 	r.recv = r.receiveFrom
 	r.look = func(fd uintptr) { r.receiveFrom(fd) }
+	r.size = r.readBacklog
 	for i := range r.headers {
 		r.vectors[i].Base = &r.buffers[i][0]
 		r.vectors[i].SetLen(len(r.buffers[i]))
@@ -125,6 +128,25 @@ func (r *batched) datagram(i int) (netip.AddrPort, []byte, bool) {
 	r.answering(from, scope, r.controls[i].asSource(int(h.Hdr.Controllen)))
 	n := min(int(h.Len), krpc.MaxDatagram)
 	return from, r.buffers[i][:n:n], h.Hdr.Flags&unix.MSG_TRUNC == 0
+}
+
+func (r *batched) backlog() float64 {
+	if r.waiting = 0; r.raw.Control(r.size) != nil {
+		return 0
+	}
+	return r.waiting
+}
+
+// readBacklog asks the kernel how full the receive buffer is. What waits is charged with what it
+// takes there, a multiple of its length.
+func (r *batched) readBacklog(fd uintptr) {
+	var info [unix.SK_MEMINFO_VARS]uint32
+	size := uint32(unsafe.Sizeof(info))
+	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if room := info[unix.SK_MEMINFO_RCVBUF]; errno == 0 && room > 0 {
+		r.waiting = float64(info[unix.SK_MEMINFO_RMEM_ALLOC]) / float64(room)
+	}
 }
 
 func (r *batched) arrivedAt(i int) netip.Addr {

@@ -72,6 +72,8 @@ func (p *plain) poll() (int, error) {
 	return n, err
 }
 
+func (p *plain) backlog() float64 { return 0 }
+
 func (p *plain) arrivedAt(int) netip.Addr { return netip.Addr{} }
 
 func (p *plain) leaveFrom(netip.Addr) {}

@@ -36,6 +36,8 @@ func (s *Socket) Serve(deliver krpc.PacketFunc) {
 // read delivers what l receives, all of it, until s stops.
 func (s *Socket) read(l link, deliver krpc.PacketFunc) {
 	var out krpc.Outbox = l
+	load := strain{link: l, readers: &s.strained}
+	defer load.relax()
 	for {
 		n, err := l.receive()
 		if err != nil {
@@ -45,6 +47,7 @@ func (s *Socket) read(l link, deliver krpc.PacketFunc) {
 			s.outlast(err)
 			continue
 		}
+		load.note(n)
 		now := time.Now()
 		var datagrams, size uint64
 		for i := range n {

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -95,6 +96,7 @@ type Socket struct {
 	conns    []*net.UDPConn
 	links    []link // one for each of conns
 	counters counters
+	strained atomic.Int32 // readers that are, see Strained
 
 	readers   sync.WaitGroup
 	done      chan struct{} // closed when Stop begins
@@ -106,7 +108,10 @@ type Socket struct {
 	serving bool
 }
 
-var _ krpc.Transport = (*Socket)(nil)
+var (
+	_ krpc.Transport = (*Socket)(nil)
+	_ krpc.Strainer  = (*Socket)(nil)
+)
 
 // link is one kernel socket and the buffers of the reader that owns it. Only
 // send may be called by other goroutines.
@@ -121,6 +126,9 @@ type link interface {
 	flush()
 	// poll is receive, but returns 0 where that would wait for long.
 	poll() (int, error)
+	// backlog returns the share of the receive buffer that is waiting to be read, 0 where the
+	// system does not tell.
+	backlog() float64
 	// arrivedAt returns the address that the i-th datagram came to, if the kernel
 	// has said so.
 	arrivedAt(i int) netip.Addr

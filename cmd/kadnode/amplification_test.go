@@ -1,0 +1,208 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/kadnode/kadnode/kademlia"
+	"github.com/kadnode/kadnode/kademlia/sim"
+	"github.com/kadnode/kadnode/kademlia/store"
+	"github.com/kadnode/kadnode/krpc"
+	"github.com/kadnode/kadnode/krpc/simnet"
+	"github.com/kadnode/kadnode/tracker"
+)
+
+// The most bytes of a reply for each byte of the shortest query there is of its method, which is
+// what somebody gains who has replies sent to a victim.
+const (
+	// gainEver holds for all but the value of an item: get has to send it whole or not at all.
+	gainEver = 10
+	// gainItem is that of a get of an item of a thousand bytes, the most that BEP 44 allows, with
+	// the nodes that go with it.
+	gainItem = 17
+	// gainStrained holds under strain, towards addresses of which nobody knows whether the query
+	// came from there.
+	gainStrained = 4
+)
+
+// strainable is a transport that is under strain when the test says so.
+type strainable struct {
+	*simnet.Host
+	strained *bool
+}
+
+func (s strainable) Strained() bool { return *s.strained }
+
+// reflector is a node that holds all that replies can be filled with.
+type reflector struct {
+	t        *testing.T
+	w        *sim.World
+	node     *kademlia.Node
+	strained bool
+	v6       bool
+	swarm    krpc.ID
+	item     krpc.ID
+	reply    []byte // the last one
+}
+
+// Buffer implements krpc.Outbox.
+func (r *reflector) Buffer() []byte { return make([]byte, 0, krpc.MaxDatagram) }
+
+// Push implements krpc.Outbox.
+func (r *reflector) Push(_ netip.AddrPort, b []byte) { r.reply = b }
+
+func newReflector(t *testing.T, v6 bool, k int) *reflector {
+	r := &reflector{t: t, v6: v6, swarm: krpc.ID{7}}
+	r.w = sim.Build(sim.Config{Nodes: 80, Seed: 1, IPv6: v6, K: k}, 20*time.Millisecond, 5*time.Minute)
+	host := r.w.Net.Host(r.client(0), func(now time.Time, from netip.AddrPort, b []byte, out krpc.Outbox) {
+		r.node.Deliver(now, from, b, out)
+	})
+	rng := rand.New(rand.NewPCG(1, 2))
+	var err error
+	r.node, err = kademlia.NewNode(kademlia.NodeConfig{
+		Transport: strainable{host, &r.strained}, Clock: r.w.Clock, Rand: rng, K: k,
+		Proven: krpc.NewProven(1024, rng), Version: protocolVersion,
+		Bootstrap: func(done func([]netip.AddrPort, error)) {
+			r.w.Clock.AfterFunc(0, func() { done([]netip.AddrPort{r.w.Hosts[0].Addr}, nil) })
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := []*kademlia.Node{r.node}
+	tracker.New(nodes, tracker.Config{Swarms: tracker.SwarmsConfig{Rand: rng}})
+	store.New(nodes, store.Config{Rand: rng})
+	r.node.Start()
+	r.w.Clock.Run(30 * time.Minute)
+	for i := range 200 {
+		ih := r.swarm
+		if i%2 == 1 {
+			ih = krpc.ID{byte(i), 1}
+		}
+		r.announce(r.client(1+i), ih, i%3 == 0)
+	}
+	r.put(r.client(1000))
+	return r
+}
+
+// client returns the address of the i-th asker, each in a network of its own.
+func (r *reflector) client(i int) netip.AddrPort {
+	if r.v6 {
+		return simnet.Addr6(500_000 + i)
+	}
+	return simnet.Addr(500_000 + i)
+}
+
+// insist asks as often as it takes to get a reply under strain.
+func (r *reflector) insist(from netip.AddrPort, q krpc.Message) (m krpc.Message, sent, got int) {
+	q.Kind, q.TID, q.HasID = krpc.KindQuery, []byte("a"), true
+	for r.reply = nil; r.reply == nil; {
+		r.node.Deliver(r.w.Clock.Now(), from, q.Append(nil), r)
+	}
+	if err := m.Decode(r.reply); err != nil {
+		r.t.Fatal(err)
+	}
+	return m, len(q.Append(nil)), len(r.reply)
+}
+
+// ask has a query come from from, and returns the reply and the lengths of both.
+func (r *reflector) ask(from netip.AddrPort, q krpc.Message) (m krpc.Message, sent, got int) {
+	r.t.Helper()
+	q.Kind, q.TID, q.HasID, q.ReadOnly = krpc.KindQuery, []byte("a"), true, false
+	b := q.Append(nil)
+	r.reply = nil
+	r.node.Deliver(r.w.Clock.Now(), from, b, r)
+	if err := m.Decode(r.reply); err != nil || m.Kind != krpc.KindReply {
+		r.t.Fatalf("%v: reply %q, error %v", q.Method, r.reply, err)
+	}
+	return m, len(b), len(r.reply)
+}
+
+func (r *reflector) announce(from netip.AddrPort, ih krpc.ID, seed bool) {
+	r.t.Helper()
+	m, _, _ := r.ask(from, krpc.Message{Method: krpc.MethodGetPeers, HasInfoHash: true, InfoHash: ih})
+	r.ask(from, krpc.Message{Method: krpc.MethodAnnouncePeer, HasInfoHash: true, InfoHash: ih, Port: 1, Token: m.Token, Seed: seed})
+}
+
+// put stores an item as long as they get.
+func (r *reflector) put(from netip.AddrPort) {
+	r.t.Helper()
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	it, err := store.Sign(key, []byte("salt"), 1<<62, fmt.Appendf(nil, "995:%0995d", 0))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.item = it.Target()
+	m, _, _ := r.ask(from, krpc.Message{Method: krpc.MethodGet, HasTarget: true, Target: r.item})
+	r.ask(from, krpc.Message{
+		Method: krpc.MethodPut, Token: m.Token, V: it.V, K: it.K, Sig: it.Sig, Salt: it.Salt, HasSeq: true, Seq: it.Seq,
+	})
+}
+
+// shortest returns the shortest queries of each method, and one more for all that they can ask for.
+func (r *reflector) shortest() map[string]krpc.Message {
+	get := func(m krpc.Method, ih krpc.ID) krpc.Message {
+		return krpc.Message{Method: m, HasInfoHash: true, InfoHash: ih}
+	}
+	find := func(m krpc.Method, target krpc.ID) krpc.Message {
+		return krpc.Message{Method: m, HasTarget: true, Target: target}
+	}
+	both := find(krpc.MethodFindNode, krpc.ID{1})
+	both.Want = krpc.WantN4 | krpc.WantN6
+	scrape := get(krpc.MethodGetPeers, r.swarm)
+	scrape.Scrape = true
+	return map[string]krpc.Message{
+		"ping":                {Method: krpc.MethodPing},
+		"find_node":           find(krpc.MethodFindNode, krpc.ID{1}),
+		"find_node of both":   both,
+		"get_peers of few":    get(krpc.MethodGetPeers, krpc.ID{1, 1}),
+		"get_peers of many":   get(krpc.MethodGetPeers, r.swarm),
+		"get_peers scrape":    scrape,
+		"sample_infohashes":   find(krpc.MethodSampleInfohashes, krpc.ID{1}),
+		"get of nothing":      find(krpc.MethodGet, krpc.ID{1}),
+		"get of a large item": find(krpc.MethodGet, r.item),
+	}
+}
+
+// Whoever asks in the name of another has him sent no more than the bounds, and what is needed to
+// go on is among it.
+func TestAmplificationIsBounded(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		v6   bool
+		k    int
+	}{{"ipv4", false, 8}, {"ipv6", true, 8}, {"ipv4, k=20", false, 20}, {"ipv6, k=20", true, 20}} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newReflector(t, tt.v6, tt.k)
+			for name, q := range r.shortest() {
+				r.strained = false
+				_, sent, ever := r.ask(r.client(2000), q)
+				r.strained = true
+				m, _, strained := r.insist(r.client(2000), q)
+				_, _, proven := r.ask(r.client(1), q)
+				gain := func(n int) float64 { return float64(n) / float64(sent) }
+				t.Logf("%-20s %3d bytes: %4d, %4.1f times; under strain %3d, %3.1f times; who has proved his address %4d", name, sent, ever, gain(ever), strained, gain(strained), proven)
+				most := float64(gainEver)
+				if name == "get of a large item" {
+					most = gainItem
+				}
+				if gain(ever) > most || gain(strained) > gainStrained {
+					t.Errorf("%s: %.2f times the query, %.2f under strain", name, gain(ever), gain(strained))
+				}
+				if proven < ever {
+					t.Errorf("%s: who has proved his address got %d bytes, want %d", name, proven, ever)
+				}
+				if q.Method != krpc.MethodPing && len(m.Nodes)+len(m.Nodes6) == 0 {
+					t.Errorf("%s: no nodes", name)
+				}
+				if q.Method == krpc.MethodGetPeers && len(m.Token) == 0 {
+					t.Errorf("%s: no token", name)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,74 @@
+package krpc
+
+import "time"
+
+// Whoever forges the source of a query has the reply sent to a victim. So a reply is at most so
+// many times as long as its query, in bytes of UDP payload, but for one that carries a value
+// (BEP 44). The smallest query for peers, of 94 bytes, still gets a hundred of them less ten.
+const (
+	maxGain = 10
+	// strainedGain holds while more comes in than can be answered, for who has not proved his
+	// address: a flood of queries in the names of others is the likeliest reason. It is room for
+	// eight nodes, a token, and some peers of IPv4: for what a lookup goes on with.
+	strainedGain = 4
+)
+
+// Strainer is a Transport that can tell that datagrams come in faster than they are answered.
+type Strainer interface {
+	// Strained tells whether that is so now. It is called for each query, from any goroutine.
+	Strained() bool
+}
+
+// strained tells whether a datagram that came at now is one more than can be answered.
+func (e *Endpoint) strained(now time.Time) bool {
+	if e.strainer == nil || !e.strainer.Strained() {
+		return false
+	}
+	e.strangers.strain(now)
+	return true
+}
+
+// limitReply sets how long the reply to rq, a query of size bytes, may be. It reports false if
+// there is to be none.
+func (e *Endpoint) limitReply(rq *Request, size int, strained bool) bool {
+	rq.brief, rq.limit = false, min(MaxReply, maxGain*size)
+	if e.cfg.Proven == nil || !strained && !e.strangers.strainedWithin(floodAge, rq.Now) || e.cfg.Proven.Has(rq.From.Addr(), rq.Now) {
+		return true
+	}
+	source := e.cfg.Proven.hash(rq.From.Addr())
+	if !strained {
+		e.strangers.note(source, rq.Now)
+		return true
+	}
+	if !e.strangers.allow(source, rq.Now) {
+		return false
+	}
+	e.counters.brief.Add(1)
+	rq.brief, rq.limit = true, min(MaxReply, strainedGain*size)
+	return true
+}
+
+// Brief tells whether the reply has to be a short one, since we are under strain and nobody
+// knows whether the query comes from where it says. Then Room holds for values of items too.
+func (rq *Request) Brief() bool { return rq.brief }
+
+// Room returns how many bytes may still be added to the reply until it is as long as it may be
+// on the wire: MaxReply, or less for a short query; below 0 if it is longer.
+func (rq *Request) Room() int {
+	limit := rq.limit
+	if limit == 0 { // made by a test
+		limit = MaxReply
+	}
+	return limit - rq.Reply.length()
+}
+
+// Extend lets the reply be limit bytes long, for the sake of a value that is sent whole or not at
+// all. It is not for brief ones.
+func (rq *Request) Extend(limit int) { rq.limit = limit }
+
+// Proved takes note that the sender of rq is where it says: it has sent back a token.
+func (rq *Request) Proved() {
+	if rq.proven != nil {
+		rq.proven.Add(rq.From.Addr(), rq.Now)
+	}
+}

@@ -1,0 +1,121 @@
+package krpc
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// strangerShare is of how many datagrams that are read under strain one may be answered to a
+	// stranger whom nobody has heard of, and returnShare the same for one who asks again. To drop a
+	// query takes a tenth of the time of an answer, so that the receive buffer is empty soon, and
+	// nobody's queries are lost for want of room. What makes no sense counts among the datagrams:
+	// who sends that alone keeps nobody from being answered.
+	strangerShare = 16
+	returnShare   = 8
+	// rationBurst is how many answers may be left over.
+	rationBurst = 64
+	// floodAge is for how long after the last strain strangers are noted: floods leave gaps.
+	floodAge = 10 * time.Second
+	// returnTick is for how long a stranger is remembered at least, and half of how long at most: a
+	// flood of a million sources in turn comes back to one in a second only if it is that fast.
+	returnTick = time.Second / 2
+)
+
+// strangers rations the answers under strain to sources that have not proved their address. Who
+// forges sources by the million does not soon come back to one of them, while who has lost a query
+// asks again, and most software asks more than once: so those who return within half a second have
+// a ration of their own. It takes no lock.
+type strangers struct {
+	datagrams atomic.Uint64 // that came under strain
+	last      atomic.Uint64 // the tick of the last of them, 0: none
+	first     ration        // of those whom nobody has heard of
+	returned  ration
+	noted     atomic.Pointer[returners] // from the first strain on
+	epoch     epoch
+}
+
+// strain takes note of a datagram that comes under strain.
+func (s *strangers) strain(now time.Time) {
+	s.datagrams.Add(1)
+	if tick := s.tick(now); s.last.Load() != tick {
+		s.last.Store(tick)
+		if s.noted.Load() == nil {
+			s.noted.CompareAndSwap(nil, new(returners))
+		}
+	}
+}
+
+// strainedWithin tells whether there was strain within the last d, to the tick.
+func (s *strangers) strainedWithin(d time.Duration, now time.Time) bool {
+	last := s.last.Load()
+	return last > 0 && last+uint64(d/returnTick) >= s.tick(now)
+}
+
+// allow tells whether a query of a stranger with this hash is answered under strain, and takes
+// note of it.
+func (s *strangers) allow(hash uint64, now time.Time) bool {
+	if s.note(hash, now) {
+		return s.returned.take(s.datagrams.Load() / returnShare)
+	}
+	return s.first.take(s.datagrams.Load() / strangerShare)
+}
+
+// note takes note of a query of a stranger with this hash, and tells whether there was one before.
+func (s *strangers) note(hash uint64, now time.Time) bool {
+	r := s.noted.Load()
+	return r != nil && r.note(hash, s.tick(now))
+}
+
+func (s *strangers) tick(now time.Time) uint64 {
+	return 1 + uint64(s.epoch.elapsed(now)/returnTick)
+}
+
+// ration counts what was given. Where two readers take at the same time there may be one more.
+type ration struct{ spent atomic.Uint64 }
+
+// take tells whether there is one left of those earned so far, and takes it.
+func (r *ration) take(earned uint64) bool {
+	spent := r.spent.Load()
+	if spent >= earned {
+		return false
+	}
+	if earned > rationBurst {
+		spent = max(spent, earned-rationBurst)
+	}
+	r.spent.Store(spent + 1)
+	return true
+}
+
+const (
+	returnerWords   = 1 << 16 // 512 KiB for a tick
+	returnerTagBits = 16      // of a word, above its marks
+	returnerMarks   = 64 - returnerTagBits
+)
+
+// returners remembers who was noted in this tick and the one before: a Bloom filter for each, with
+// two marks of a source in one word. Words carry the tick that they are of, so that nobody has to
+// clear them. Of a flood of 500 000 strangers a second 2 to 3 % are mistaken for one who returns.
+type returners [2][returnerWords]atomic.Uint64
+
+// note takes note of hash at tick, and tells whether that was done in this tick or the one before.
+func (r *returners) note(hash, tick uint64) bool {
+	i := hash % returnerWords
+	marks := uint64(1)<<(hash>>16%returnerMarks) | uint64(1)<<(hash>>32%returnerMarks)
+	before := marked(r[(tick-1)%2][i].Load(), tick-1)
+	word := &r[tick%2][i]
+	now := marked(word.Load(), tick)
+	if now&marks == marks {
+		return true
+	}
+	word.Store(tick<<returnerMarks | now | marks) // of two at the same time one may be lost: it comes again
+	return before&marks == marks
+}
+
+// marked returns the marks of a word, if they are of that tick.
+func marked(word, tick uint64) uint64 {
+	if word>>returnerMarks != tick%(1<<returnerTagBits) {
+		return 0
+	}
+	return word & (1<<returnerMarks - 1)
+}

@@ -1,0 +1,46 @@
+package udp
+
+import "sync/atomic"
+
+const (
+	// strainBatches is how many full batches in a row are read before the kernel is asked how
+	// many more are waiting.
+	strainBatches = 4
+	// strainBacklog is the share of the receive buffer that has to be full then. Who asks in a
+	// closed loop, however fast, does not fill it so far, and what waits in a buffer of 8 MiB is
+	// answered within 20 ms; in an overload it would be all full.
+	strainBacklog = .25
+)
+
+// strain is whether one reader has more to read than it can: whether its receive buffer is filling
+// up. It costs a reader that keeps up one comparison a batch.
+type strain struct {
+	link    link
+	readers *atomic.Int32 // that are under strain
+	full    int           // batches in a row
+	on      bool
+}
+
+// note takes note of a batch of n datagrams. One that is not full has emptied the buffer.
+func (s *strain) note(n int) {
+	if n < batchLen {
+		s.relax()
+		return
+	}
+	if s.full++; s.on || s.full%strainBatches != 0 || s.link.backlog() < strainBacklog {
+		return
+	}
+	s.on = true
+	s.readers.Add(1)
+}
+
+func (s *strain) relax() {
+	if s.full = 0; s.on {
+		s.on = false
+		s.readers.Add(-1)
+	}
+}
+
+// Strained implements krpc.Strainer: it tells whether the receive buffer of one of the readers was
+// filling up when that last looked, and has not been emptied since. Only on Linux does it know.
+func (s *Socket) Strained() bool { return s.strained.Load() > 0 }

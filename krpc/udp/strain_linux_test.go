@@ -1,0 +1,56 @@
+package udp
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// A socket to which more comes than its reader takes says so, until all is read.
+func TestSocketSaysThatItIsStrained(t *testing.T) {
+	local := netip.MustParseAddrPort("127.0.0.1:0")
+	s, err := Listen(local, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c, err := NewClient(local, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	send := func(n int) {
+		for range n {
+			c.Push(netip.Addr{}, s.LocalAddr(), append(c.Buffer(), 1))
+		}
+	}
+	strained := make(chan struct{})
+	said := false
+	s.Serve(func(time.Time, netip.AddrPort, []byte, krpc.Outbox) {
+		switch {
+		case said:
+		case s.Strained():
+			said = true
+			close(strained)
+		default:
+			send(batchLen) // for one that is read
+		}
+	})
+	send(1)
+	c.Flush()
+	wait := time.After(5 * time.Second)
+	select {
+	case <-strained:
+	case <-wait:
+		t.Fatal("it never says so")
+	}
+	for s.Strained() {
+		select {
+		case <-wait:
+			t.Fatal("it says so for ever")
+		case <-time.After(time.Millisecond): // it is being read
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package udp
+
+import (
+	"sync/atomic"
+	"testing"
+)
+
+// fillingLink is a link whose receive buffer is as full as the test says.
+type fillingLink struct {
+	link
+	full  float64
+	asked int
+}
+
+func (l *fillingLink) backlog() float64 { l.asked++; return l.full }
+
+// A reader is under strain when its buffer fills up although it reads full batches, until it has
+// emptied it.
+func TestStrainIsABufferThatFillsUp(t *testing.T) {
+	var readers atomic.Int32
+	l := &fillingLink{full: .1}
+	s := strain{link: l, readers: &readers}
+	read := func(batches, n int) {
+		for range batches {
+			s.note(n)
+		}
+	}
+	expect := func(want int32, when string) {
+		t.Helper()
+		if got := readers.Load(); got != want {
+			t.Errorf("%s: %d readers under strain, want %d", when, got, want)
+		}
+	}
+	read(100, batchLen-1)
+	if l.asked > 0 {
+		t.Error("the kernel was asked for no reason")
+	}
+	read(100, batchLen)
+	expect(0, "busy, but keeping up")
+	if l.asked > 100/strainBatches {
+		t.Errorf("the kernel was asked %d times", l.asked)
+	}
+	l.full = .7
+	read(strainBatches, batchLen)
+	expect(1, "not keeping up")
+	l.full = .1
+	read(100, batchLen)
+	expect(1, "still full batches")
+	read(1, 10)
+	expect(0, "all read")
+	read(strainBatches-1, batchLen)
+	l.full = 1
+	expect(0, "a burst")
+	read(1, batchLen)
+	expect(1, "more than a burst")
+	s.relax()
+	s.relax()
+	expect(0, "stopped")
+}
