@@ -86,13 +86,20 @@ func (s *Items) put(n *kademlia.Node, own shelf, rq *krpc.Request) (outcome, *kr
 	if !n.ValidToken(rq.Query.Token, rq.From.Addr(), o.target) {
 		return 0, errBadToken
 	}
+	rq.Proved()
 	o.from = payerOf(n, rq, o.target)
 	what, err := s.weigh(own, &o, nil)
 	if err != nil || what != unverified {
 		return what, err
 	}
-	if err := it.checkSignature(); err != nil {
-		return 0, err
+	from := rq.From.Addr()
+	if !s.forgeries.allows(from, rq.Now) {
+		return 0, errForgeries
+	}
+	bad := it.checkSignature()
+	s.forgeries.verified(from, bad == nil, rq.Now)
+	if bad != nil {
+		return 0, bad
 	}
 	return s.weigh(own, &o, it.clone())
 }

@@ -67,14 +67,15 @@ func setDefault[T cmp.Ordered](field *T, value T) {
 // answered from any. An item lives for Life after its publisher has put it. A full
 // shelf keeps the items nearest to its node. See docs/protocol.md for the rules.
 type Items struct {
-	nodes    []*kademlia.Node
-	clock    krpc.Clock
-	limits   limits
-	shelves  []shelf      // of nodes, in their order
-	journal  *journal.Log // nil: nothing outlives the program
-	state    heldState    // has shelves only with a journal
-	counters counters
-	weighing sync.Mutex // while a put at one of several nodes looks at all shelves
+	nodes     []*kademlia.Node
+	clock     krpc.Clock
+	limits    limits
+	shelves   []shelf      // of nodes, in their order
+	journal   *journal.Log // nil: nothing outlives the program
+	state     heldState    // has shelves only with a journal
+	counters  counters
+	forgeries forgeries
+	weighing  sync.Mutex // while a put at one of several nodes looks at all shelves
 
 	publisher    publisher
 	kept         keptState      // of publisher
@@ -105,6 +106,7 @@ func New(nodes []*kademlia.Node, cfg Config) *Items {
 		},
 	}
 	s.state = heldState{nodes: nodes, log: cfg.Log}
+	s.forgeries.seed = [2]uint64{cfg.Rand.Uint64(), cfg.Rand.Uint64()}
 	for _, n := range nodes {
 		mem := newMemory(&s.limits, cfg.Rand)
 		own := shelf(mem)

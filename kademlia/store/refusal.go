@@ -11,6 +11,7 @@ var (
 	errFull        = &krpc.Error{Code: krpc.CodeServer, Text: "store is full"}
 	errIPFull      = &krpc.Error{Code: krpc.CodeServer, Text: "too many items of your address"}
 	errSubnetFull  = &krpc.Error{Code: krpc.CodeServer, Text: "too many items of your subnet"}
+	errForgeries   = &krpc.Error{Code: krpc.CodeServer, Text: "too many invalid signatures"}
 )
 
 // Refusal says why a put was refused. What has too few arguments, or ill-formed ones,
@@ -29,12 +30,13 @@ const (
 	RefusedFull                       // 202
 	RefusedIPFull                     // 202
 	RefusedSubnetFull                 // 202
+	RefusedUnverified                 // 202, too many signatures were invalid
 
 	NumRefusals = iota
 )
 
 var refusalNames = [NumRefusals]string{
-	"value_too_big", "salt_too_big", "malformed", "token", "signature", "cas", "seq", "full", "ip_full", "subnet_full",
+	"value_too_big", "salt_too_big", "malformed", "token", "signature", "cas", "seq", "full", "ip_full", "subnet_full", "unverified",
 }
 
 // String returns the reason as a metric label.
@@ -61,6 +63,8 @@ func refusalOf(err *krpc.Error) Refusal {
 		return RefusedIPFull
 	case errSubnetFull:
 		return RefusedSubnetFull
+	case errForgeries:
+		return RefusedUnverified
 	}
 	return RefusedMalformed
 }
