@@ -315,7 +315,7 @@ func FuzzReplay(f *testing.F) {
 
 // million returns a store of 1 000 000 peers in 10 000 swarms.
 func million(t testing.TB) *Swarms {
-	s := newSwarms(SwarmsConfig{})
+	s := newSwarms(SwarmsConfig{MaxHashesPerSubnet: 1_000_000})
 	for n := range 100 {
 		for h := range 10_000 {
 			mustAnnounce(t, s, hashOf(h), publicPeer(n), n%3 == 0, start.Add(time.Duration(n)*10*time.Second))

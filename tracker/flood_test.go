@@ -2,6 +2,7 @@ package tracker
 
 import (
 	"encoding/binary"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -90,12 +91,15 @@ func checkRestored(t *testing.T, s *Swarms) {
 	}
 	for i := range s.shards {
 		sh := &s.shards[i]
-		total, charged := [families]tally{}, 0
+		total, charged, owned := [families]tally{}, 0, map[owner]int32{}
 		for pos, sw := range sh.swarms {
 			if int(sw.pos) != pos || sh.peek(&sw.id) != sw {
 				t.Fatalf("swarm %d is filed wrong", pos)
 			}
 			charged += hashCost
+			if sw.owner != 0 {
+				owned[sw.owner]++
+			}
 			for f := range sw.peers {
 				checkArray(t, s, family(f), &sw.peers[f])
 				got := sw.peers[f].tally()
@@ -103,6 +107,9 @@ func checkRestored(t *testing.T, s *Swarms) {
 				total[f].seeds += got.seeds
 				charged += got.bytes
 			}
+		}
+		if !maps.Equal(owned, sh.owners) {
+			t.Fatalf("booked %v for owners, they have %v", sh.owners, owned)
 		}
 		for f := range total {
 			if sh.peers[f] != total[f].peers || sh.seeds[f] != total[f].seeds {

@@ -21,7 +21,7 @@ const (
 var (
 	errBadToken   = &krpc.Error{Code: krpc.CodeProtocol, Text: "bad token"}
 	errFull       = &krpc.Error{Code: krpc.CodeServer, Text: "store is full"}
-	errSubnetFull = &krpc.Error{Code: krpc.CodeServer, Text: "too many peers of your subnet"}
+	errSubnetFull = &krpc.Error{Code: krpc.CodeServer, Text: "too many peers or torrents of your subnet"}
 )
 
 // serveGetPeers answers get_peers: with the closest nodes, always (BEP 32), with

@@ -41,24 +41,26 @@ type peerKey struct {
 	head    uint64 // the first 8 bytes: all of an IPv4 entry, the /64 of IPv6
 	tail    uint64 // the next 8 bytes of an IPv6 address
 	subnet  uint64 // the bits of head that tell the /24 or the /64
+	site    uint64 // the bits of head that tell the /24 or the /48
 	address uint64 // the bits of head that are of the address
 }
 
-// The bits of an IPv4 entry, read as a little-endian integer.
+// The bits of an entry, read as a little-endian integer.
 const (
 	subnetBits4 = 1<<24 - 1
 	addrBits4   = 1<<32 - 1
+	siteBits6   = 1<<48 - 1
 )
 
 func makePeerKey(peer netip.AddrPort) (p peerKey) {
 	b := krpc.AppendCompactAddr(p.entry[:0], peer)
 	p.addr = peer.Addr()
 	p.head = binary.LittleEndian.Uint64(p.entry[0:])
-	p.subnet, p.address = subnetBits4, addrBits4
+	p.subnet, p.site, p.address = subnetBits4, subnetBits4, addrBits4
 	if len(b)+stampLen == width6 {
 		p.family = v6
 		p.tail = binary.LittleEndian.Uint64(p.entry[8:])
-		p.subnet, p.address = ^uint64(0), ^uint64(0)
+		p.subnet, p.site, p.address = ^uint64(0), siteBits6, ^uint64(0)
 	}
 	return p
 }
@@ -72,6 +74,7 @@ type neighbours struct {
 	ip     int // peers of the same address
 	oldest int // the index of the longest unheard of these, or -1
 	subnet int // peers of the same /24 or /64
+	site   int // peers of the same /24 or /48
 }
 
 // scan looks for p and its neighbours. The counts are complete only if p is not
@@ -80,9 +83,13 @@ type neighbours struct {
 func (a *peerArray) scan(p *peerKey) neighbours {
 	n := neighbours{found: -1, oldest: -1}
 	w := p.family.width()
-	for off := a.nextInSubnet(p, 0); off < len(a.b); off = a.nextInSubnet(p, off+w) {
-		n.subnet++
+	for off := a.nextIn(p, p.site, 0); off < len(a.b); off = a.nextIn(p, p.site, off+w) {
+		n.site++
 		e := a.b[off : off+w]
+		if (binary.LittleEndian.Uint64(e)^p.head)&p.subnet != 0 {
+			continue
+		}
+		n.subnet++
 		if (binary.LittleEndian.Uint64(e)^p.head)&p.address != 0 ||
 			p.family == v6 && binary.LittleEndian.Uint64(e[8:]) != p.tail {
 			continue
@@ -98,20 +105,20 @@ func (a *peerArray) scan(p *peerKey) neighbours {
 	return n
 }
 
-// nextInSubnet returns the offset of the first entry of p's subnet from off on,
-// or len(a.b). It is where a scan spends its time.
-func (a *peerArray) nextInSubnet(p *peerKey, off int) int {
-	b, head, subnet := a.b, p.head, p.subnet
+// nextIn returns the offset of the first entry from off on that is in p's network, of which
+// these are the bits, or len(a.b). It is where a scan spends its time.
+func (a *peerArray) nextIn(p *peerKey, network uint64, off int) int {
+	b, head := a.b, p.head
 	if p.family == v4 {
 		for ; off <= len(b)-width4; off += width4 {
-			if (binary.LittleEndian.Uint64(b[off:])^head)&subnet == 0 {
+			if (binary.LittleEndian.Uint64(b[off:])^head)&network == 0 {
 				return off
 			}
 		}
 		return len(b)
 	}
 	for ; off <= len(b)-width6; off += width6 {
-		if binary.LittleEndian.Uint64(b[off:]) == head {
+		if (binary.LittleEndian.Uint64(b[off:])^head)&network == 0 {
 			return off
 		}
 	}

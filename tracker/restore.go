@@ -116,10 +116,13 @@ func (sh *shard) reserve(f family, a *peerArray, n int) {
 // has no place because others that are fresher have it.
 func (sh *shard) restorePeer(sw *swarm, p *peerKey, seed bool, t uint32, r restoring) {
 	a := &sw.peers[p.family]
-	drop, err := sh.place(a, p, a.scan(p))
+	near := a.scan(p)
+	drop, err := sh.place(a, p, near)
 	switch {
+	case err != nil && near.subnet >= sh.limits.perSubnet:
+		drop = a.nextIn(p, p.subnet, 0) / int(a.width)
 	case err != nil:
-		drop = a.nextInSubnet(p, 0) / int(a.width)
+		drop = a.nextIn(p, p.site, 0) / int(a.width)
 	case drop < 0 && !sh.makeWay(0, a.growth(), r.used):
 		drop = 0
 	}
@@ -131,5 +134,6 @@ func (sh *shard) restorePeer(sw *swarm, p *peerKey, seed bool, t uint32, r resto
 		a.drop(drop)
 	}
 	a.insert(p, seed, t)
+	sh.own(sw, p)
 	sh.settle(p.family, before, a.tally())
 }

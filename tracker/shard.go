@@ -11,21 +11,24 @@ import (
 
 // hashCost is the memory of an info-hash beside its arrays, in bytes: a swarm
 // (112) and an entry of the LRU's list (96) as the allocator serves them, a slot
-// of the LRU's map (33, at the worst load factor of 7/16 just after it grew) and
-// one of shard.swarms (8, at worst a quarter of them idle).
-const hashCost = 112 + 96 + 33*16/7 + 10
+// of the LRU's map (33, at the worst load factor of 7/16 just after it grew), one of
+// shard.owners (9, likewise, if all have other owners) and one of shard.swarms (8, at worst
+// a quarter of them idle).
+const hashCost = 112 + 96 + (33+9)*16/7 + 10
 
 // shard is a store of its own, for the info-hashes that fall to it.
 type shard struct {
 	limits *limits
 	hashes *atomic.Int64 // in all shards
+	key    *krpc.SipKey
 
 	mu sync.Mutex
 	// lru orders the swarms by their last announce or lookup. Like swarms it is
 	// nil while the shard is empty: an idle store costs nothing, and what a flood
 	// made the map grow to, which a map never gives back, goes with it.
 	lru    *simplelru.LRU[krpc.ID, *swarm]
-	swarms []*swarm // the same ones in no order, to walk them piecemeal
+	swarms []*swarm        // the same ones in no order, to walk them piecemeal
+	owners map[owner]int32 // how many of them each has
 	// victims are the same ones again while a replay has them give way; nil otherwise.
 	victims victims
 	rng     rand.PCG
@@ -52,6 +55,7 @@ func (sh *shard) announce(ih *krpc.ID, p *peerKey, seed bool, t uint32) error {
 			return sh.refuse(err)
 		}
 		sw = sh.add(ih, t)
+		sh.own(sw, p)
 	}
 	a := &sw.peers[p.family]
 	sh.trim(p.family, a, t)
@@ -106,7 +110,7 @@ func (sh *shard) place(a *peerArray, p *peerKey, near neighbours) (drop int, err
 		return near.found, nil
 	case near.ip >= sh.limits.perIP && !p.local():
 		return near.oldest, nil
-	case near.subnet >= sh.limits.perSubnet && !p.local():
+	case (near.subnet >= sh.limits.perSubnet || near.site >= siteSubnets*sh.limits.perSubnet) && !p.local():
 		return -1, ErrSubnetFull
 	case a.len() >= sh.limits.peers:
 		return 0, nil
@@ -127,6 +131,9 @@ func (sh *shard) refuse(err error) error {
 
 // makeRoomForHash is makeRoom for a swarm with p alone in it.
 func (sh *shard) makeRoomForHash(p *peerKey, t uint32) error {
+	if !sh.mayOwn(p) {
+		return ErrSubnetFull
+	}
 	return sh.makeRoom(1, hashCost+roomFor(p.family.width()), t)
 }
 
@@ -221,8 +228,9 @@ func (sh *shard) remove(sw *swarm) {
 	sw.pos = gone
 	sh.lru.Remove(sw.id)
 	sh.forgetFilters(&sw.id)
+	sh.disown(sw)
 	if end == 0 {
-		sh.lru, sh.swarms, sh.victims, sh.filters = nil, nil, nil, nil
+		sh.lru, sh.swarms, sh.owners, sh.victims, sh.filters = nil, nil, nil, nil, nil
 	}
 }
 

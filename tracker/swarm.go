@@ -14,6 +14,7 @@ type swarm struct {
 	id    krpc.ID
 	pos   int32  // its index in shard.swarms; gone: it was removed
 	used  uint32 // the tick of the last announce or lookup
+	owner owner
 	peers [families]peerArray
 }
 

@@ -15,8 +15,8 @@ var (
 	// ErrFull refuses an announce for which the store has no room.
 	ErrFull = errors.New("tracker: announce: the store is full")
 	// ErrSubnetFull refuses an announce to a swarm that has its fill of peers of
-	// the announcer's subnet.
-	ErrSubnetFull = errors.New("tracker: announce: too many peers of one subnet in the swarm")
+	// the announcer's subnet, or that would be one more than this may begin.
+	ErrSubnetFull = errors.New("tracker: announce: too many peers of one subnet in the swarm, or too many swarms")
 )
 
 // SwarmsConfig bounds a Swarms. Zero fields mean the defaults.
@@ -36,8 +36,12 @@ type SwarmsConfig struct {
 	MaxPeersPerIP int
 	// MaxPeersPerSubnet is the number of peers of one /24 or /64 in a swarm; 16.
 	// A /24 of homes seldom has more in one swarm, a /64 is one home, and whoever
-	// wants to fill a swarm of 2 000 needs 125 subnets.
+	// wants to fill a swarm of 2 000 needs 125 subnets. A /48, which every site gets
+	// for the asking, has eight times as many.
 	MaxPeersPerSubnet int
+	// MaxHashesPerSubnet is the number of info-hashes that began with an announce of one /24
+	// or /48; a 32nd of MaxHashes, at least 1024: a /24 would fill a store within minutes.
+	MaxHashesPerSubnet int
 
 	// Lifetime is how long a peer is kept after its last announce; 45 minutes,
 	// which outlives one lost announce of clients that announce every 15 to 30
@@ -58,6 +62,9 @@ const (
 	minShardHashes = 64
 	minShardBytes  = 256 << 10
 
+	// siteSubnets is how many /64 the peers of a /48 may fill: it is 65 536 of them.
+	siteSubnets = 8
+
 	// tickLength is the unit in which the age of peers is kept.
 	tickLength = 16 * time.Second
 )
@@ -68,6 +75,7 @@ func (c SwarmsConfig) withDefaults() SwarmsConfig {
 	setDefault(&c.MaxPeers, 2_000)
 	setDefault(&c.MaxPeersPerIP, 2)
 	setDefault(&c.MaxPeersPerSubnet, 16)
+	setDefault(&c.MaxHashesPerSubnet, max(c.MaxHashes/32, 1024))
 	setDefault(&c.Lifetime, 45*time.Minute)
 	setDefault(&c.Shards, 32)
 	c.Lifetime = min(c.Lifetime, maxLifetime)
@@ -96,6 +104,9 @@ func (c *SwarmsConfig) shards() int {
 //   - A subnet that has MaxPeersPerSubnet peers in a swarm gets no more of them
 //     (ErrSubnetFull): nobody may push out a neighbour. Local addresses are free
 //     of both caps, since a private swarm sits in one subnet.
+//   - A subnet gets no more than MaxHashesPerSubnet swarms, or a quarter more, that begin with
+//     its announces (ErrSubnetFull): if it floods the store it fills a part of it. It may join
+//     any number of swarms that others have begun.
 //   - In a swarm of MaxPeers the one announced longest ago is replaced. Of more
 //     peers than anybody needs, the freshest are the likeliest to answer.
 //   - Over MaxBytes or MaxHashes, the least recently used info-hash goes if its
@@ -124,6 +135,7 @@ type Swarms struct {
 type limits struct {
 	bytes, hashes           int
 	peers, perIP, perSubnet int
+	perOwner                int // swarms that begin with announces of one subnet
 	life, idle              uint32
 }
 
@@ -140,6 +152,7 @@ func NewSwarms(cfg SwarmsConfig, now time.Time) *Swarms {
 			peers:     cfg.MaxPeers,
 			perIP:     cfg.MaxPeersPerIP,
 			perSubnet: cfg.MaxPeersPerSubnet,
+			perOwner:  int(int64(cfg.MaxHashesPerSubnet)*5/4/int64(n)) + 1, // with a margin for chance
 			life:      life,
 			idle:      life * 2 / 3,
 		},
@@ -150,7 +163,7 @@ func NewSwarms(cfg SwarmsConfig, now time.Time) *Swarms {
 	}
 	s.setSeed([2]uint64{cfg.Rand.Uint64(), cfg.Rand.Uint64()})
 	for i := range s.shards {
-		s.shards[i].limits, s.shards[i].hashes = &s.limits, &s.hashes
+		s.shards[i].limits, s.shards[i].hashes, s.shards[i].key = &s.limits, &s.hashes, &s.key
 		s.shards[i].rng.Seed(cfg.Rand.Uint64(), cfg.Rand.Uint64())
 	}
 	s.sweep.shard = n // no round is under way

@@ -176,6 +176,22 @@ func TestSwarmsSubnetGetsItsFillAndNoMore(t *testing.T) {
 	}
 }
 
+// A site has so many /64 that they are no bound to it.
+func TestSwarmsSiteHasThePlacesOfEightSubnets(t *testing.T) {
+	s, ih := newSwarms(SwarmsConfig{}), hashOf(1)
+	stored, addr := 0, netip.MustParseAddr("2a01:0:1::1").As16()
+	for i := range 1 << 12 {
+		addr[6], addr[7] = byte(i>>8), byte(i)
+		if s.Announce(ih, netip.AddrPortFrom(netip.AddrFrom16(addr), 6881), false, start) == nil {
+			stored++
+		}
+	}
+	if stored != 8*16 {
+		t.Errorf("%d peers of one site are stored, want %d", stored, 8*16)
+	}
+	wantFull(t, s, ih, "2a01:0:2::1", start, false)
+}
+
 func TestSwarmsLocalAddressesHaveNoCaps(t *testing.T) {
 	for _, a := range []string{
 		"127.0.0.1", "10.1.1.1", "172.16.3.4", "192.168.1.9", "169.254.1.1", "100.64.1.1", "::1", "fd00::1", "fe80::1",
