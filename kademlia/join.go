@@ -177,6 +177,19 @@ func (n *Node) joinEnds(err error) {
 		n.attempts = 0
 		return
 	}
+	n.joinAgain(size)
+}
+
+// deserted takes note that the last contact is lost. The next attempt to join has been set for a
+// node that knew somebody, if at all.
+func (n *Node) deserted() {
+	if n.started && !n.closed && !n.joining && n.cfg.Bootstrap != nil {
+		n.joinAgain(0)
+	}
+}
+
+// joinAgain sets the time of the next attempt to join, of a node that knows so many.
+func (n *Node) joinAgain(size int) {
 	limit := maxRetryShallow
 	if size == 0 {
 		limit = maxRetryAlone

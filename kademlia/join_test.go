@@ -47,6 +47,46 @@ func TestJoinKeepsTrying(t *testing.T) {
 	}
 }
 
+// A node that has joined and loses all of its contacts, here for having been unplugged for
+// a while, does not wait for its neighbourhood to be looked up again.
+func TestJoinsAgainWhenAllContactsAreLost(t *testing.T) {
+	l := newLab(t)
+	l.network(12)
+	attempts := 0
+	n := l.node(simnet.Addr(20), func(c *NodeConfig) {
+		c.Bootstrap = func(done func([]netip.AddrPort, error)) {
+			attempts++
+			l.clock.AfterFunc(0, func() { done([]netip.AddrPort{simnet.Addr(0)}, nil) })
+		}
+	})
+	n.Start()
+	l.clock.Run(10 * time.Minute)
+	before := attempts
+	l.net.Partition(func(a netip.AddrPort) int {
+		if a == simnet.Addr(20) {
+			return 1
+		}
+		return 0
+	})
+	for i := range uint64(4) {
+		n.Lookup(Lookup{Target: krpc.RandomID(testRand(i)), Kind: LookupFindNode})
+	}
+	alone := func() bool { st := n.Stats(); return st.Nodes() == 0 }
+	if !l.clock.RunUntil(alone, time.Minute) {
+		st := n.Stats()
+		t.Fatalf("%d contacts are left", st.Nodes())
+	}
+	l.clock.Run(5 * time.Minute)
+	if attempts < before+4 || attempts > before+20 {
+		t.Errorf("%d attempts in vain within 5 minutes", attempts-before)
+	}
+	l.net.Heal()
+	l.clock.Run(90 * time.Second)
+	if got := len(n.State().Contacts); got < DefaultK {
+		t.Errorf("%d contacts after it was plugged in again", got)
+	}
+}
+
 // The first node of a network is found by those who come, and learns of them.
 func TestFirstNodeLearnsOfOthers(t *testing.T) {
 	l := newLab(t)

@@ -336,7 +336,11 @@ func (n *Node) unlock() {
 // publish makes the view that queries are answered from current.
 func (n *Node) publish() *view {
 	if n.table.dirty {
+		before := n.view.Load().size()
 		n.view.Store(n.table.view())
+		if before > 0 && n.table.size() == 0 {
+			n.deserted()
+		}
 	}
 	return n.view.Load()
 }

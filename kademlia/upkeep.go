@@ -122,13 +122,7 @@ func (n *Node) wanted() krpc.Want {
 
 // short tells from the published view, without the lock, whether the table is
 // short of nodes.
-func (n *Node) short() bool {
-	size := 0
-	for _, b := range n.view.Load().buckets {
-		size += len(b.contacts)
-	}
-	return size < shortTable
-}
+func (n *Node) short() bool { return n.view.Load().size() < shortTable }
 
 // newcomer is a node that has asked us and is to be pinged, or has been.
 type newcomer struct {

@@ -29,6 +29,14 @@ func (t *table) view() *view {
 	return v
 }
 
+// size returns the number of contacts.
+func (v *view) size() (size int) {
+	for i := range v.buckets {
+		size += len(v.buckets[i].contacts)
+	}
+	return size
+}
+
 // contact returns the contact with this key.
 func (b *viewBucket) contact(key uint64) *contact { return &b.contacts[key&indexMask] }
 
