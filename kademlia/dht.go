@@ -168,6 +168,7 @@ func (d *DHT) newNode(s *udp.Socket) (*Node, error) {
 			d.cfg.Joined(n, err)
 		}
 	}
+	cfg.Alarmed = func(a Alarm) { d.reportAlarm(n, a) }
 	n, err := NewNode(cfg)
 	return n, err
 }

@@ -6,16 +6,33 @@ import (
 	"github.com/kadnode/kadnode/krpc"
 )
 
-// subnetOf returns the network that one party is taken to own: a /24 of IPv4 or
-// a /64 of IPv6. Tables and lookups hold one node of each, so that many nodes
-// need many networks (Wang and Kangasharju, GLOBECOM 2012).
+// The networks that one party is taken to own: a /24 of IPv4 and, since every site gets one
+// for the asking, a /48 of IPv6. A table, a lookup and the memory hold one node of each, so
+// that many nodes need many networks (Wang and Kangasharju, GLOBECOM 2012).
+const (
+	networkBits4 = 24
+	networkBits6 = 48
+)
+
+// subnetOf returns the network of a.
 func subnetOf(a netip.Addr) netip.Prefix {
-	bits := 24
+	bits := networkBits4
 	if a.Is6() {
-		bits = 64
+		bits = networkBits6
 	}
 	p, _ := a.Prefix(bits)
 	return p
+}
+
+// networkIn returns the address ip, IPv4 in its IPv4-mapped form, without the bits that tell
+// hosts of a network apart.
+func networkIn(ip [16]byte) (network [16]byte) {
+	bits := networkBits6
+	if netip.AddrFrom16(ip).Is4In6() {
+		bits = 96 + networkBits4
+	}
+	copy(network[:], ip[:bits/8])
+	return network
 }
 
 // diverse tells whether the limits on addresses and networks hold for a. Local

@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/kadnode/kadnode/krpc"
@@ -19,17 +20,37 @@ const (
 	voteCooldown = 10 * time.Minute
 )
 
-// vote says at which address a voter sees us.
+// network is one of voters: the first bytes of its addresses. All voters are of one family.
+type network [8]byte
+
+func networkOf(a netip.Addr) (n network) {
+	b := subnetOf(a).Addr().As16()
+	if a.Is4() {
+		copy(n[:], b[12:])
+	} else {
+		copy(n[:], b[:])
+	}
+	return n
+}
+
+// vote says which of the seen addresses a network sees us at.
 type vote struct {
-	voter netip.Prefix
+	voter network
+	seen  uint8
+}
+
+// seenAddr is an address that so many votes are for.
+type seenAddr struct {
 	addr  netip.Addr
+	votes int
 }
 
 // addrVotes finds out our external address from the "ip" of replies (BEP 42).
 // Each network has one vote, the winner needs two thirds of them, and a change
 // needs more votes than the first choice does. It is not safe for concurrent use.
 type addrVotes struct {
-	votes   []vote // oldest first
+	votes   []vote     // oldest first
+	seen    []seenAddr // no more than there may be votes
 	current netip.Addr
 	changed time.Time
 }
@@ -41,36 +62,54 @@ func (v *addrVotes) add(voter, addr netip.Addr, now time.Time) bool {
 	if voter.Is4() != addr.Is4() || krpc.Class(addr) != krpc.AddrClassPublic || krpc.Class(voter) != krpc.AddrClassPublic {
 		return false
 	}
-	network := subnetOf(voter)
-	for i := range v.votes {
-		if v.votes[i].voter == network {
-			v.votes = append(v.votes[:i], v.votes[i+1:]...)
-			break
-		}
+	n := networkOf(voter)
+	if i := slices.IndexFunc(v.votes, func(o vote) bool { return o.voter == n }); i >= 0 {
+		v.withdraw(i)
+	} else if len(v.votes) == maxVoters {
+		v.withdraw(0)
 	}
-	if len(v.votes) == maxVoters {
-		v.votes = append(v.votes[:0], v.votes[1:]...)
-	}
-	v.votes = append(v.votes, vote{network, addr})
-	if addr == v.current || !v.wins(addr, now) {
+	i := v.index(addr)
+	v.seen[i].votes++
+	v.votes = append(v.votes, vote{n, uint8(i)})
+	if addr == v.current || !v.wins(v.seen[i].votes, now) {
 		return false
 	}
 	v.current, v.changed = addr, now
 	return true
 }
 
-func (v *addrVotes) wins(addr netip.Addr, now time.Time) bool {
+// withdraw takes back the i-th vote.
+func (v *addrVotes) withdraw(i int) {
+	v.seen[v.votes[i].seen].votes--
+	v.votes = slices.Delete(v.votes, i, i+1)
+}
+
+// index returns the place of addr among those seen. It takes one that nobody votes for any
+// more if addr is new.
+func (v *addrVotes) index(addr netip.Addr) int {
+	free := len(v.seen)
+	for i := range v.seen {
+		switch s := &v.seen[i]; {
+		case s.addr == addr:
+			return i
+		case s.votes == 0:
+			free = i
+		}
+	}
+	if free == len(v.seen) {
+		v.seen = append(v.seen, seenAddr{})
+	}
+	v.seen[free] = seenAddr{addr: addr}
+	return free
+}
+
+// wins tells whether so many votes for an address that is not the current one are enough.
+func (v *addrVotes) wins(votes int, now time.Time) bool {
 	need := minVoters
 	if v.current.IsValid() {
 		if need = minVotersChange; now.Sub(v.changed) < voteCooldown {
 			return false
 		}
 	}
-	n := 0
-	for _, w := range v.votes {
-		if w.addr == addr {
-			n++
-		}
-	}
-	return len(v.votes) >= need && 3*n >= 2*len(v.votes)
+	return len(v.votes) >= need && 3*votes >= 2*len(v.votes)
 }

@@ -46,6 +46,7 @@ type candidate struct {
 	tries int
 	depth int  // hops from us: 1 for a contact of ours
 	slow  bool // others as close are quicker
+	bound bool // BEP 42 allows its id at its address
 	token []byte
 	*hearsay
 }
@@ -67,13 +68,17 @@ type lookup struct {
 	tokens     bool        // it ends with k tokens, or k nodes that give none
 	candidates []candidate // closest first
 	queries    int
-	shell      int  // the last one that was widened to
-	shells     int  // that were widened to
-	first      bool // nobody has answered or stalled yet
-	sated      bool // what somebody waited for is found: it does not insist on who is most likely dead
-	settled    bool // the last reply named none of the k closest
-	frugal     bool // it asks nobody for the case that one of the k closest fails
-	expecting  int  // queries under way that may name candidates beside theirs
+	shell      int                // the last one that was widened to
+	shells     int                // that were widened to
+	first      bool               // nobody has answered or stalled yet
+	sated      bool               // what somebody waited for is found: it does not insist on who is most likely dead
+	settled    bool               // the last reply named none of the k closest
+	frugal     bool               // it asks nobody for the case that one of the k closest fails
+	fixed      bool               // nobody is added any more
+	strict     bool               // most ids are bound to addresses: it goes on to k/2 of them
+	loose      int                // candidates, so far, whose ids are not
+	shun       func(krpc.ID) bool // who is not added; nil: nobody
+	expecting  int                // queries under way that may name candidates beside theirs
 }
 
 func newLookup(target krpc.ID, k, alpha int) *lookup {
@@ -113,10 +118,11 @@ func (l *lookup) add(n krpc.NodeInfo, depth int) bool {
 	at, found := slices.BinarySearchFunc(l.candidates, n.ID, func(c candidate, id krpc.ID) int {
 		return krpc.CompareDistance(c.node.ID, id, l.target)
 	})
-	if found || at == maxCandidates {
+	if found || at == maxCandidates || l.fixed || l.shun != nil && l.shun(n.ID) {
 		return false
 	}
-	if l.taken(n.Addr) {
+	bound := ValidID(n.ID, n.Addr.Addr())
+	if l.taken(n.Addr) || l.strict && !bound && l.loose == maxLoose {
 		return false
 	}
 	if len(l.candidates) == maxCandidates {
@@ -126,7 +132,10 @@ func (l *lookup) add(n krpc.NodeInfo, depth int) bool {
 		}
 		l.candidates = slices.Delete(l.candidates, i, i+1)
 	}
-	l.candidates = slices.Insert(l.candidates, at, candidate{node: n, depth: depth})
+	l.candidates = slices.Insert(l.candidates, at, candidate{node: n, depth: depth, bound: bound})
+	if !bound {
+		l.loose++
+	}
 	l.settled = l.settled && l.living(at) >= l.k
 	return true
 }
@@ -174,23 +183,22 @@ const (
 // next returns the next move and, for moveAsk, the node and how many times it was
 // asked before.
 func (l *lookup) next() (m move, n krpc.NodeInfo, before int) {
-	var done, unwilling, dead, front, underWay int
+	var dead, front, underWay int
 	var waiting, patient bool // for a first answer; for a last one
 	var passedOver bool       // a slow one
+	var ids tally
 walk:
 	for i := range l.candidates {
 		c := &l.candidates[i]
+		if ids.passes(l, c) {
+			continue
+		}
 		switch c.state {
 		case failed, silent:
 			dead++
 			continue
 		case replied:
-			if l.tokens && !goodToken(c.token) {
-				unwilling++
-			} else {
-				done++
-			}
-			if done == l.k || unwilling == l.k {
+			if ids.enough(l, c) {
 				break walk
 			}
 		case asked:
@@ -218,7 +226,7 @@ walk:
 				passedOver = true
 				continue
 			}
-			if l.frugal && waiting && front-unwilling >= l.k {
+			if l.frugal && waiting && front-ids.unwilling >= l.k && l.suffices(ids.bound) {
 				break walk
 			}
 			if l.queries < maxQueries {
@@ -285,7 +293,7 @@ func (l *lookup) shellOf(onlyReplied bool) int {
 }
 
 func (l *lookup) mayWiden() bool {
-	return !l.sated && l.shells < maxShells && l.queries+maxWiden <= maxQueries && l.nextShell() >= l.shellOf(true)
+	return !l.sated && !l.fixed && l.shells < maxShells && l.queries+maxWiden <= maxQueries && l.nextShell() >= l.shellOf(true)
 }
 
 // nextShell returns the shell to widen to next.
@@ -370,23 +378,21 @@ func (l *lookup) failed(n krpc.NodeInfo) {
 }
 
 // closest returns the up to k closest nodes that have replied, closest first.
-func (l *lookup) closest() []Contact {
-	return l.collect(func(*candidate) bool { return true })
+func (l *lookup) closest() []Contact { return l.nearest(l.k) }
+
+// nearest returns the up to n closest nodes that have replied, closest first.
+func (l *lookup) nearest(n int) []Contact {
+	return l.collect(n, func(*candidate) bool { return true })
 }
 
-// willing returns the up to k closest nodes that have given a token, closest first.
-func (l *lookup) willing() []Contact {
-	return l.collect(func(c *candidate) bool { return goodToken(c.token) })
-}
-
-func (l *lookup) collect(wanted func(*candidate) bool) []Contact {
-	out := make([]Contact, 0, l.k)
+func (l *lookup) collect(n int, wanted func(*candidate) bool) []Contact {
+	out := make([]Contact, 0, n)
 	rank := 0
 	for i := range l.candidates {
 		c := &l.candidates[i]
 		if c.state == replied && wanted(c) {
 			out = append(out, Contact{NodeInfo: c.node, Token: c.token, Hops: c.depth, Rank: rank})
-			if len(out) == l.k {
+			if len(out) == n {
 				break
 			}
 		}

@@ -18,9 +18,6 @@ const (
 	memoryAge = time.Hour
 	// memoryWays is the least number of contacts of a full set.
 	memoryWays = 16
-	// siteBits is the length of the network of IPv6 that one party gets for the asking: the
-	// 65 536 /64 of a /48 would be room for it near to every target.
-	siteBits = 48
 	// maxMemory is the most that a node may be told to remember: 2 GB.
 	maxMemory = 1 << 24
 )
@@ -43,15 +40,10 @@ func (r *remembered) info() krpc.NodeInfo {
 // place is what only one contact of the memory may have: its network or, where networks are
 // not told apart, its address.
 func (r *remembered) place() place {
-	addr := r.addr()
-	if !diverse(addr) {
+	if !diverse(r.addr()) {
 		return place{r.ip, r.port}
 	}
-	network := subnetOf(addr)
-	if addr.Is6() {
-		network, _ = addr.Prefix(siteBits)
-	}
-	return place{network.Addr().As16(), 0}
+	return place{networkIn(r.ip), 0}
 }
 
 type place struct {
@@ -73,8 +65,8 @@ func (r *remembered) stale(now instant) bool {
 // handed to nobody. The zero memory remembers nothing; it is not safe for concurrent
 // use.
 //
-// One of a network, a /24 of IPv4 or a /48 of IPv6, is remembered, whatever ids it answers
-// with: else a single host could be near to every target.
+// One of a network is remembered, whatever ids it answers with: else a single host could be
+// near to every target, and the 65 536 /64 of a site all the more.
 //
 // Sets hold the contacts whose ids begin with the same bits, so that those closest to a
 // target are in the set that the target would be in, then in the one beside that, and so

@@ -58,11 +58,17 @@ func EstimateSize(target krpc.ID, closest []Contact) float64 {
 // same neighbours every time. Info-hashes come again and again, and some draw crowds of
 // nodes that watch or hide them, which nobody can place at a target not drawn yet.
 func (n *Node) gauge(l *Lookup, closest []Contact) {
-	random := l.Kind == LookupUpkeep || l.Kind == LookupFindNode || l.Kind == LookupSample
-	if !random || l.Target == n.table.self || len(closest) < n.cfg.K {
+	if l.Target == n.table.self || !l.random(n.table.self) || len(closest) < n.cfg.K {
 		return
 	}
-	n.size.add(keyspaceShare(closest[n.cfg.K-1].ID.Distance(l.Target)))
+	x := keyspaceShare(closest[n.cfg.K-1].ID.Distance(l.Target))
+	n.size.add(x)
+	n.sample.add(x)
+}
+
+// random tells whether the target of l was drawn for it, by a node whose id is self.
+func (l *Lookup) random(self krpc.ID) bool {
+	return l.Kind == LookupUpkeep && l.Target != self || l.Kind == LookupFindNode || l.Kind == LookupSample
 }
 
 // keyspaceShare returns distance d as a share of the keyspace.

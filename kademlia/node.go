@@ -58,6 +58,9 @@ type NodeConfig struct {
 	// Joined is told the outcome of each attempt to join; nil: nobody is. It may
 	// not block.
 	Joined func(err error)
+	// Alarmed is told of keys around which more nodes have gathered than chance explains,
+	// each once an hour at most, and of one key in ten seconds; nil: nobody is. It may not block.
+	Alarmed func(Alarm)
 	// State is what an earlier run saved. The zero NodeState is a new node.
 	State NodeState
 	// Siblings are the nodes of the same program that were made before, all of them,
@@ -123,6 +126,9 @@ type Node struct {
 	rng        *rand.Rand
 	table      table
 	size       netSize
+	sample     sizeSample
+	alarms     *simplelru.LRU[krpc.ID, time.Time] // keys with a crowd around them, by when that was seen; nil until one is
+	alarmTold  time.Time                          // when NodeConfig.Alarmed was last called
 	votes      addrVotes
 	ids        []AddrID // by external address, the current one last
 	lookups    []*traversal

@@ -22,6 +22,23 @@ func TestPing(t *testing.T) {
 	}
 }
 
+// Who asks gets a reply or an error, and not the message with an error for a reply.
+func TestErrorIsNoReply(t *testing.T) {
+	l := newLab(t)
+	n, s := l.node(simnet.Addr(0), nil), l.stranger(simnet.Addr(1))
+	s.answer = func(*krpc.Message) *krpc.Message { return &krpc.Message{Kind: krpc.KindError, ErrorCode: 202} }
+	done := false
+	n.Query(krpc.NodeInfo{Addr: simnet.Addr(1)}, krpc.MethodPing, nil, func(r *krpc.Message, _ time.Duration, err error) {
+		var refused *krpc.Error
+		if done = true; r != nil || !errors.As(err, &refused) || refused.Code != 202 {
+			t.Errorf("ended with %+v, %v", r, err)
+		}
+	})
+	if l.clock.Run(time.Second); !done {
+		t.Error("it has not ended")
+	}
+}
+
 func TestRepliesByMethod(t *testing.T) {
 	l := newLab(t)
 	nodes := l.network(20)

@@ -140,8 +140,10 @@ func (n *Node) Query(to krpc.NodeInfo, m krpc.Method, fill func(*krpc.Message), 
 	n.mu.Lock()
 	defer n.unlock()
 	n.ask(&query{to: to, method: m, fill: fill, onDone: func(r *krpc.Message, rtt time.Duration, err error) {
-		if r != nil {
+		if err == nil {
 			r = r.Clone()
+		} else {
+			r = nil // the message with the error is in the error
 		}
 		n.later(func() { done(r, rtt, err) })
 	}})

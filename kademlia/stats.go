@@ -11,6 +11,7 @@ import (
 type counters struct {
 	tokensRefused atomic.Uint64
 	idChanges     atomic.Uint64
+	alarms        atomic.Uint64
 	lookups       [numLookupKinds]atomic.Pointer[lookupCounters]
 }
 
@@ -18,13 +19,20 @@ type counters struct {
 // first of it: most nodes of a simulation never see most kinds.
 type lookupCounters struct{ hops, seconds, messages *krpc.Histogram }
 
+// The bounds of these histograms, which share them.
+var (
+	hopBounds     = [...]float64{0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16}
+	secondBounds  = [...]float64{.05, .1, .2, .3, .5, .75, 1, 1.5, 2, 3, 5, 10, 20}
+	messageBounds = [...]float64{5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 150, 250}
+)
+
 func (c *counters) lookup(kind LookupKind, res LookupResult) {
 	h := c.lookups[kind].Load()
 	if h == nil {
 		c.lookups[kind].CompareAndSwap(nil, &lookupCounters{
-			hops:     krpc.NewHistogram(0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16),
-			seconds:  krpc.NewHistogram(.05, .1, .2, .3, .5, .75, 1, 1.5, 2, 3, 5, 10, 20),
-			messages: krpc.NewHistogram(5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 150, 250),
+			hops:     krpc.NewHistogram(hopBounds[:]...),
+			seconds:  krpc.NewHistogram(secondBounds[:]...),
+			messages: krpc.NewHistogram(messageBounds[:]...),
 		})
 		h = c.lookups[kind].Load()
 	}
@@ -64,6 +72,9 @@ type Stats struct {
 	MaxVerifying  int
 	TokensRefused uint64
 	IDChanges     uint64
+	Alarms        uint64 // lookups that have found too many nodes too close to their target
+	AlarmedKeys   int    // targets for which that was so within the hour, the own id among them
+	MaxAlarmed    int
 	ExternalAddr  netip.Addr // where others see us; the zero Addr until they agree
 	// NetworkSize is the estimated number of other nodes that answer in the DHT of this
 	// address family; 0: not known, or fewer than k.
@@ -93,6 +104,7 @@ func (n *Node) Stats() Stats {
 	now := n.now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	s.Alarms, s.AlarmedKeys, s.MaxAlarmed = n.counters.alarms.Load(), n.alarmedKeys(), maxAlarms
 	s.ID, s.ActiveLookups, s.Verifying = n.table.self, len(n.lookups), len(n.verifying)
 	s.Remembered, s.MaxRemembered = n.table.memory.count, n.table.memory.limit()
 	s.RecentLookups, s.MaxRecent = n.recentLookups(), maxRecent

@@ -30,19 +30,6 @@ const (
 	topBucket = 128
 )
 
-// bucket holds the contacts that share a given number of leading bits with us.
-// Old ones that still live are never evicted for new ones (Maymounkov and
-// Mazières, 2002, section 2.2), but for one thing: in a bucket that is wider than k, the
-// younger half may give way to others twice as quick (Jimenez et al., 2011).
-type bucket struct {
-	live   []contact // in the order in which they came
-	keys   []uint64  // see sortedKeys; of the first of live, until the next view
-	spares []contact // the replacement cache: verified, newest last
-	// idleAt is when the bucket wants a lookup with a target in it, unless there is
-	// one before.
-	idleAt instant
-}
-
 // table is the routing table of one node and one address family. Only nodes
 // that have replied enter it. It is not safe for concurrent use; what readers on
 // other goroutines need is in the view.
@@ -64,6 +51,9 @@ func (t *table) capacity(i int) int { return max(t.k, topBucket>>min(i, 16)) }
 // needed.
 func (t *table) bucketOf(id krpc.ID, now time.Time) (int, *bucket) {
 	i := t.self.CommonPrefixLen(id)
+	if i >= cap(t.buckets) {
+		t.buckets = append(make([]bucket, 0, i+3), t.buckets...) // the deepest ones are few
+	}
 	for len(t.buckets) <= i {
 		t.buckets = append(t.buckets, bucket{idleAt: t.at(now) + instant(refreshAge/2)})
 	}
@@ -103,7 +93,7 @@ func (t *table) responded(n krpc.NodeInfo, rtt time.Duration, now time.Time) boo
 	if j := indexID(b.live, n.ID); j >= 0 && b.live[j].at(n.Addr) {
 		t.memory.remove(n)
 	} else {
-		t.memory.add(n, c.rtt, c.seen)
+		t.memory.add(n, c.rtt, t.at(now))
 	}
 	return isNew
 }
@@ -118,7 +108,7 @@ func (t *table) enter(i int, b *bucket, c contact) bool {
 			continue
 		}
 		if old := &list[j]; old.at(n.Addr) {
-			old.alive(c.seen)
+			old.alive(c.seen.instant())
 			old.rtt = c.rtt
 			return false
 		} else if old.answers() {
@@ -128,12 +118,14 @@ func (t *table) enter(i int, b *bucket, c contact) bool {
 		t.remove(n.ID)
 		break
 	}
-	t.dropAddr(n)
-	if !t.admits(b, n) {
-		return false
+	if !diverse(n.Addr.Addr()) || !t.admits(n) { // else nobody is known at this address
+		t.dropAddr(n)
+		if !t.admits(n) {
+			return false
+		}
 	}
 	if len(b.live) < t.capacity(i) {
-		b.live = append(b.live, c)
+		b.push(c, t.capacity(i))
 		t.dirty = true
 		return true
 	}
@@ -141,7 +133,7 @@ func (t *table) enter(i int, b *bucket, c contact) bool {
 		t.replace(b, j, c)
 		return true
 	}
-	if j := slowest(b.live, max(t.k, len(b.live)/2)); j >= 0 && c.quickerThan(&b.live[j]) {
+	if j := b.yields(c, t.k); j >= 0 {
 		t.remember(b.live[j])
 		t.replace(b, j, c)
 		return true
@@ -157,7 +149,7 @@ func (t *table) enter(i int, b *bucket, c contact) bool {
 }
 
 // remember keeps in mind a contact that loses its place to a better one.
-func (t *table) remember(c contact) { t.memory.add(c.info(), c.rtt, c.seen) }
+func (t *table) remember(c contact) { t.memory.add(c.info(), c.rtt, c.seen.instant()) }
 
 // answered takes note that n lives, but has not said who it is: it sent an error.
 func (t *table) answered(n krpc.NodeInfo, now time.Time) {
@@ -179,7 +171,7 @@ func (t *table) queried(n krpc.NodeInfo, now time.Time) bool {
 	i, b := t.bucketOf(n.ID, now)
 	if j := indexID(b.live, n.ID); j >= 0 {
 		if c := &b.live[j]; c.at(n.Addr) {
-			c.seen = t.at(now)
+			c.seen = t.at(now).second()
 		}
 		return false
 	}
@@ -200,7 +192,7 @@ func (t *table) unknown(n krpc.NodeInfo, now time.Time) bool {
 func (t *table) pinged(id krpc.ID, now time.Time) {
 	b := &t.buckets[t.self.CommonPrefixLen(id)]
 	if j := indexID(b.live, id); j >= 0 {
-		b.live[j].tried = t.at(now)
+		b.live[j].tried = t.at(now).second()
 	}
 }
 
@@ -208,7 +200,7 @@ func (t *table) pinged(id krpc.ID, now time.Time) {
 func (t *table) probation(id krpc.ID, now time.Time) {
 	if i := t.self.CommonPrefixLen(id); i < len(t.buckets) {
 		if j := indexID(t.buckets[i].live, id); j >= 0 {
-			t.buckets[i].live[j].seen = t.at(now) + instant(verifyDelay-questionableAge)
+			t.buckets[i].live[j].seen = (t.at(now) + instant(verifyDelay-questionableAge)).second()
 		}
 	}
 }
@@ -225,34 +217,34 @@ func (t *table) neighbour(id krpc.ID) bool {
 // wants tells whether n, which is not in the table, would enter it by a reply.
 func (t *table) wants(i int, b *bucket, n krpc.NodeInfo) bool {
 	full := len(b.live) >= t.capacity(i) && (len(b.spares) > 0 || b.live[worst(b.live)].answers())
-	return !full && t.admits(b, n)
+	return !full && t.admits(n)
 }
 
-// admits tells whether one more contact at n's address keeps to the limits: one
-// for each address in the table, one for each network in a bucket.
-func (t *table) admits(b *bucket, n krpc.NodeInfo) bool {
-	addr := n.Addr.Addr()
-	if !diverse(addr) {
+// admits tells whether one more contact like n keeps to the limits: one of each network in the
+// table, and where most ids are bound, so many others that most still are. Buckets are many, and
+// deep ones cost nothing: with one of a network in each, whoever has a few networks could be a
+// large part of the table, and all of what is near to us.
+func (t *table) admits(n krpc.NodeInfo) bool {
+	if !diverse(n.Addr.Addr()) {
 		return true
 	}
-	network := subnetOf(addr)
-	for i := range b.live {
-		if network.Contains(b.live[i].addr()) {
-			return false
-		}
-	}
-	ip := addr.As16()
+	network := networkIn(n.Addr.Addr().As16())
+	bound, all := 0, 0
 	for i := range t.buckets {
 		for j := range t.buckets[i].live {
-			if t.buckets[i].live[j].ip == ip {
+			c := &t.buckets[i].live[j]
+			if networkIn(c.ip) == network {
 				return false
+			}
+			if all++; c.secure {
+				bound++
 			}
 		}
 	}
-	return true
+	return !areMost(bound, all) || areMost(bound, all+1) || ValidID(n.ID, n.Addr.Addr())
 }
 
-// rivals tells whether only one of two addresses may have a place in a bucket.
+// rivals tells whether only one of two addresses may have a place.
 func rivals(a, b netip.Addr) bool {
 	return subnetOf(a) == subnetOf(b) && diverse(a) && diverse(b)
 }
@@ -285,9 +277,10 @@ func (t *table) removeIf(f func(netip.Addr) bool) {
 // dropAddr removes a contact at the very address of n that has another id: the
 // node there has changed its own.
 func (t *table) dropAddr(n krpc.NodeInfo) {
+	ip, port := n.Addr.Addr().As16(), n.Addr.Port()
 	for i := range t.buckets {
 		for j := range t.buckets[i].live {
-			if c := &t.buckets[i].live[j]; c.at(n.Addr) && c.id != n.ID {
+			if c := &t.buckets[i].live[j]; c.ip == ip && c.port == port && c.id != n.ID {
 				t.remove(c.id)
 				return
 			}
@@ -313,7 +306,7 @@ func (t *table) failed(n krpc.NodeInfo, now time.Time) {
 	}
 	c := &b.live[j]
 	fails := atomic.AddUint32(&c.fails, 1)
-	c.tried = t.at(now)
+	c.tried = t.at(now).second()
 	if t.promote(b, j) {
 		return
 	}
@@ -328,7 +321,7 @@ func (t *table) promote(b *bucket, j int) bool {
 	best := -1
 	for i := range b.spares {
 		c := &b.spares[i]
-		if (best < 0 || c.secure || !b.spares[best].secure) && t.admits(b, c.info()) {
+		if (best < 0 || c.secure || !b.spares[best].secure) && t.admits(c.info()) {
 			best = i
 		}
 	}
@@ -431,7 +424,7 @@ func (t *table) rebase(self krpc.ID, now time.Time) {
 				continue
 			}
 			j, b := t.bucketOf(c.id, now)
-			if len(b.live) < t.capacity(j) && t.admits(b, c.info()) {
+			if len(b.live) < t.capacity(j) && t.admits(c.info()) {
 				b.live = append(b.live, c)
 				t.memory.remove(c.info()) // where it is if it was a spare
 			} else if c.answers() {
@@ -439,42 +432,6 @@ func (t *table) rebase(self krpc.ID, now time.Time) {
 			}
 		}
 	}
-}
-
-func indexID(list []contact, id krpc.ID) int {
-	// By index: views read here what the table writes, and may not touch more of
-	// a contact than its id.
-	for i := range list {
-		if list[i].id == id {
-			return i
-		}
-	}
-	return -1
-}
-
-// worst returns the index of the contact to give up first: the most failures,
-// then the id that BEP 42 does not allow.
-func worst(list []contact) int {
-	w := 0
-	for i := range list {
-		a, b := atomic.LoadUint32(&list[i].fails), atomic.LoadUint32(&list[w].fails)
-		if a > b || a == b && !list[i].secure && list[w].secure {
-			w = i
-		}
-	}
-	return w
-}
-
-// slowest returns the index of the slowest contact but for those that have been here
-// the longest, so many, whom nobody may push out; -1 if there are no others.
-func slowest(list []contact, oldest int) int {
-	s := -1
-	for i := oldest; i < len(list); i++ {
-		if s < 0 || list[i].rtt > list[s].rtt {
-			s = i
-		}
-	}
-	return s
 }
 
 // idInBucket draws an id that shares exactly the first i bits with self.

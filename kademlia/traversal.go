@@ -66,7 +66,9 @@ type Lookup struct {
 	// Done is called once, after all calls to Visit. Neither may block.
 	Done func(LookupResult)
 
-	expect int // nodes that will be added to start from, beside the table
+	expect int                // nodes that will be added to start from, beside the table
+	shun   func(krpc.ID) bool // who is left out; nil: nobody
+	ended  func(LookupResult) // is called under mu, before Done; may be nil
 }
 
 // Contact is a node that replied to a lookup.
@@ -84,7 +86,13 @@ type LookupResult struct {
 	Closest []Contact
 	// Willing are the up to k closest that gave a token, closest first: where to
 	// Store. Without one a node has no room (BEP 33), and the next takes its place.
+	// With an Alarm up to 2k others follow, which are beyond the crowd; where it is not sure
+	// that there is one, the next closest.
 	Willing []Contact
+	// Alarm says that more nodes have answered from close to the target than chance
+	// explains, in this lookup or another within the hour. Unless the target is our own id,
+	// nodes beyond them were asked too.
+	Alarm   bool
 	Hops    int // to the closest node
 	Queries int // sent, repeated ones included
 	Replies int
@@ -104,6 +112,9 @@ type traversal struct {
 	over    bool
 
 	blameless bool // the silence of those asked is no fault of theirs
+
+	alarm bool    // there is a crowd around the target
+	past  *bypass // the way past it; nil if there is none
 }
 
 // Lookup starts an iterative lookup. stop ends it early, with ErrStopped.
@@ -140,7 +151,7 @@ func (n *Node) lookup(cfg Lookup) *traversal {
 	}
 	n.table.lookedUp(cfg.Target, t.started, n.rng)
 	t.l.expecting, t.l.tokens = cfg.expect, cfg.Tokens
-	t.l.frugal = cfg.Later
+	t.l.frugal, t.l.shun, t.l.strict = cfg.Later, cfg.shun, n.table.mostBound()
 	t.begin()
 	t.step()
 	return t
@@ -153,6 +164,10 @@ func (n *Node) lookup(cfg Lookup) *traversal {
 // its target, from contacts that are in no bucket, does nothing of that.
 func (t *traversal) begin() {
 	n, target := t.n, t.cfg.Target
+	if t.cfg.shun != nil {
+		t.l.start(n.contactsOutside(target, t.cfg.shun))
+		return
+	}
 	start := n.publish().contacts(target, MaxK)
 	if len(start) == 0 {
 		// All have failed: the network has, more likely. They are asked, and not blamed again.
@@ -168,7 +183,7 @@ func (t *traversal) begin() {
 
 // step makes the moves that are to be made now.
 func (t *traversal) step() {
-	for !t.over {
+	for !t.over && !t.elsewhere() {
 		switch m, to, before := t.l.next(); m {
 		case moveAsk:
 			t.ask(to, before)
@@ -177,7 +192,7 @@ func (t *traversal) step() {
 		case moveWait:
 			return
 		case moveEnd:
-			t.finish(nil)
+			t.conclude()
 		}
 	}
 }
@@ -315,12 +330,12 @@ func (t *traversal) finish(err error) {
 	if t.over {
 		return
 	}
-	n := t.n
-	res := LookupResult{Closest: t.l.closest(), Willing: t.l.willing(), Queries: t.l.queries, Replies: t.replies, Took: n.now().Sub(t.started), Err: err}
-	if len(res.Closest) > 0 {
-		res.Hops = res.Closest[0].Hops
+	n, res := t.n, t.result(err)
+	t.over = true
+	if t.past != nil && t.past.sub != nil {
+		t.past.sub.finish(ErrStopped)
 	}
-	if err == nil {
+	if err == nil && t.cfg.shun == nil {
 		n.counters.lookup(t.cfg.Kind, res)
 		n.gauge(&t.cfg, res.Closest)
 		n.remember(&t.cfg, &res)
@@ -333,6 +348,9 @@ func (t *traversal) end(res LookupResult) {
 	t.over = true
 	n := t.n
 	n.lookups = slices.DeleteFunc(n.lookups, func(o *traversal) bool { return o == t })
+	if t.cfg.ended != nil {
+		t.cfg.ended(res)
+	}
 	if t.cfg.Done != nil {
 		n.later(func() { t.cfg.Done(res) })
 	}

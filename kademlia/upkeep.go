@@ -170,6 +170,9 @@ func (n *Node) pingStranger(s newcomer) {
 		later:  true,
 		onDone: func(r *krpc.Message, _ time.Duration, err error) {
 			n.verifying = slices.DeleteFunc(n.verifying, func(o newcomer) bool { return o.addr == s.addr })
+			if len(n.verifying) == 0 {
+				n.verifying = nil // few come to a node that has settled
+			}
 			if !s.delayed && err == nil {
 				n.table.probation(r.ID, n.now())
 			}

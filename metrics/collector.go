@@ -50,6 +50,7 @@ type collector struct {
 	store  trackerMetrics
 	items  itemsMetrics
 	log    journalMetrics
+	foes   hostileMetrics
 }
 
 // NewCollector returns a collector of all metrics of s, with names that begin
@@ -64,6 +65,7 @@ func NewCollector(s Sources) prometheus.Collector {
 	c.store = newTrackerMetrics(&c.descs)
 	c.items = newItemsMetrics(&c.descs, &c.store)
 	c.log = newJournalMetrics(&c.descs)
+	c.foes = newHostileMetrics(&c.descs)
 	return c
 }
 
@@ -86,6 +88,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.store.collect(e, c.src.Trackers)
 	c.items.collect(e, c.src.Items)
 	c.log.collect(e, c.src.Journals)
+	c.foes.collect(e, t)
 }
 
 // descs are the descriptions of all metrics.

@@ -10,12 +10,15 @@ import (
 
 // total is the sum of the statistics of all nodes at the time of a scrape.
 type total struct {
-	families  [2]familyTotal // IPv4, IPv6
-	lookups   []kademlia.LookupStats
-	active    int // lookups under way
-	endpoint  krpc.Stats
-	refused   uint64 // tokens
-	idChanges uint64
+	families   [2]familyTotal // IPv4, IPv6
+	lookups    []kademlia.LookupStats
+	active     int // lookups under way
+	endpoint   krpc.Stats
+	refused    uint64 // tokens
+	idChanges  uint64
+	alarms     uint64 // lookups that found crowds
+	alarmed    int    // keys with crowds around them
+	maxAlarmed int
 }
 
 // familyTotal is the sum over the nodes of one address family.
@@ -71,6 +74,9 @@ func (t *total) add(s *kademlia.Stats) {
 	t.active += s.ActiveLookups
 	t.refused += s.TokensRefused
 	t.idChanges += s.IDChanges
+	t.alarms += s.Alarms
+	t.alarmed += s.AlarmedKeys
+	t.maxAlarmed += s.MaxAlarmed
 	for i := range s.Lookups {
 		t.addLookups(&s.Lookups[i])
 	}
@@ -150,6 +156,9 @@ func addEndpoint(t, s *krpc.Stats) {
 	t.Remotes.Delayed += s.Remotes.Delayed
 	t.LimiterBusy += s.LimiterBusy
 	t.LimiterCells += s.LimiterCells
+	t.Brief += s.Brief
+	t.Proven += s.Proven
+	t.ProvenCells += s.ProvenCells
 	addHistogram(&t.RTT, s.RTT)
 }
 

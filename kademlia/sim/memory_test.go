@@ -33,7 +33,7 @@ func TestMemoryOfANode(t *testing.T) {
 	}
 	bytes := (heap() - before) / nodes
 	t.Logf("%d bytes a node, with %d contacts and %d remembered", bytes, contacts/nodes, remembered/nodes)
-	if bytes > 32<<10 {
+	if bytes > 20<<10 {
 		t.Errorf("%d bytes a node", bytes)
 	}
 	runtime.KeepAlive(w)
