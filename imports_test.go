@@ -47,6 +47,8 @@ var layers = []struct {
 		"a world is nodes on a simulated network; applications bring their own handlers"},
 	{"./kademlia/sim/mainline", []string{"./krpc/...", "./kademlia", "./tracker"},
 		"what is measured is the node as it ships, with its tracker, and what is around it is not real"},
+	{"./kademlia/sim/fuzz", []string{"./krpc/...", "./kademlia/...", "./tracker", "./journal/..."},
+		"what is fuzzed is a whole program"},
 	{"./kademlia/sim/attack", []string{"./krpc/...", "./kademlia/...", "./tracker"},
 		"an attack is played against the node as it ships, with its tracker"},
 	{"./tracker", []string{"./krpc/...", "./kademlia", "./kademlia/schedule", "./kademlia/serial", "./journal"},
