@@ -177,7 +177,7 @@ func TestAlarmsAreBounded(t *testing.T) {
 	if s := n.Stats(); s.AlarmedKeys != maxAlarms || s.MaxAlarmed != maxAlarms || s.Alarms != 2*maxAlarms {
 		t.Errorf("%d keys of %d, %d alarms", s.AlarmedKeys, s.MaxAlarmed, s.Alarms)
 	}
-	if most := 2*maxAlarms*int(time.Second)/int(alarmPause) + 1; told > most {
+	if most := int(2*maxAlarms*time.Second/alarmPause) + 1; told > most {
 		t.Errorf("told %d times, want at most %d", told, most)
 	}
 }
