@@ -47,6 +47,8 @@ var layers = []struct {
 		"a world is nodes on a simulated network; applications bring their own handlers"},
 	{"./kademlia/sim/mainline", []string{"./krpc/...", "./kademlia", "./tracker"},
 		"what is measured is the node as it ships, with its tracker, and what is around it is not real"},
+	{"./kademlia/sim/scenario", []string{"./krpc/...", "./kademlia/...", "./tracker", "./journal/..."},
+		"a scenario is for whole programs, and their disks"},
 	{"./kademlia/sim/fuzz", []string{"./krpc/...", "./kademlia/...", "./tracker", "./journal/..."},
 		"what is fuzzed is a whole program"},
 	{"./kademlia/sim/attack", []string{"./krpc/...", "./kademlia/...", "./tracker"},
@@ -132,7 +134,7 @@ func checkLayer(t *testing.T, f file) {
 // core are the packages of protocol code. They are passive and deterministic: a
 // clock, a random source and a transport are given to them, so that a simulation
 // with the same seed runs the same way, byte for byte.
-var core = []string{"./krpc", "./krpc/simnet", "./kademlia", "./kademlia/schedule", "./kademlia/serial", "./kademlia/store", "./kademlia/sim", "./kademlia/sim/mainline", "./kademlia/sim/attack", "./tracker", "./tracker/indexer"}
+var core = []string{"./krpc", "./krpc/simnet", "./kademlia", "./kademlia/schedule", "./kademlia/serial", "./kademlia/store", "./kademlia/sim", "./kademlia/sim/mainline", "./kademlia/sim/scenario", "./kademlia/sim/attack", "./tracker", "./tracker/indexer"}
 
 // facades are the files of core that face the real world instead.
 var facades = []string{

@@ -36,6 +36,7 @@ Exit status: 0 done, 1 not found, not reached or not able to run, 2 wrong usage.
 		newGetCommand(),
 		newKeptCommand(),
 		newTestnetCommand(),
+		newSimCommand(),
 		newBenchCommand(),
 		newBenchEchoCommand(),
 		newHealthcheckCommand(),

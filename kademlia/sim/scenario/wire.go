@@ -1,0 +1,123 @@
+package scenario
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// maxValueReply bounds a reply with a value of BEP 44, in bytes.
+const maxValueReply = 1440
+
+// wire is the transport of a node, which is watched.
+type wire struct {
+	p *program
+	e *end
+}
+
+// LocalAddr implements krpc.Transport.
+func (t *wire) LocalAddr() netip.AddrPort { return t.e.net.LocalAddr() }
+
+// Send implements krpc.Transport. It carries queries alone: replies leave by the outbox.
+func (t *wire) Send(to netip.AddrPort, b []byte) error {
+	p, w := t.p, t.p.h.w
+	if p.closed {
+		w.broken("%v sends after its nodes were closed", p.h.name())
+	}
+	if p.dead {
+		return net.ErrClosed
+	}
+	if p.h.watched {
+		m := &w.sending
+		if err := m.Decode(b); err != nil || m.Kind != krpc.KindQuery {
+			w.broken("%v sends what is no query: %q", p.h.name(), b)
+		} else if m.HasInfoHash {
+			p.attempts[m.InfoHash] = p.h.clock.Now()
+		}
+		p.sent[t.e.at].add(p.h.clock.Now())
+	}
+	return t.e.net.Send(to, b)
+}
+
+// deliver is the krpc.PacketFunc of the end.
+func (e *end) deliver(now time.Time, from netip.AddrPort, b []byte, out krpc.Outbox) {
+	h := e.host
+	h.received++
+	p := h.life
+	if p == nil || p.dead {
+		return
+	}
+	o := &h.w.outbox
+	*o = outbox{Outbox: out}
+	if !h.watched {
+		p.nodes[e.at].Deliver(now, from, b, o)
+		o.release(p)
+		return
+	}
+	m := &h.w.arriving
+	err := m.Decode(b)
+	h.w.trace(e, from, m, err, len(b))
+	if err == nil && m.Kind == krpc.KindReply && m.HasID {
+		h.answered[krpc.NodeInfo{ID: m.ID, Addr: from}] = struct{}{}
+	}
+	p.nodes[e.at].Deliver(now, from, b, o)
+	if o.pushed > 0 {
+		h.w.checkAnswer(e, from, m, err)
+	}
+	if o.release(p) {
+		h.promises.note(p, now, from, m, &h.w.leaving)
+	}
+}
+
+// outbox holds back the reply until what it acknowledges is written.
+type outbox struct {
+	krpc.Outbox
+	pushed int
+	to     netip.AddrPort
+	b      []byte
+}
+
+// Push implements krpc.Outbox.
+func (o *outbox) Push(to netip.AddrPort, b []byte) {
+	o.pushed++
+	o.to, o.b = to, b
+}
+
+// release lets the reply go if the program lives, and tells whether one has gone.
+func (o *outbox) release(p *program) bool {
+	if o.pushed == 0 || !p.commit() {
+		return false
+	}
+	o.Outbox.Push(o.to, o.b)
+	return true
+}
+
+// checkAnswer holds what e has answered to m, which came from an address, to what any answer
+// must be.
+func (w *world) checkAnswer(e *end, from netip.AddrPort, m *krpc.Message, bad error) {
+	o, r, name := &w.outbox, &w.leaving, e.host.name()
+	switch {
+	case o.pushed > 1:
+		w.broken("%v answers %d times", name, o.pushed)
+	case bad != nil || m.Kind != krpc.KindQuery:
+		w.broken("%v answers to what is no query", name)
+	case o.to != from:
+		w.broken("%v answers %v a query of %v", name, o.to, from)
+	}
+	if err := r.Decode(o.b); err != nil || r.Kind == krpc.KindQuery {
+		w.broken("%v answers with what is no reply: %q", name, o.b)
+	}
+	limit := krpc.MaxReply
+	if r.V != nil {
+		limit = maxValueReply
+	}
+	switch {
+	case !bytes.Equal(r.TID, m.TID):
+		w.broken("%v answers to %x as if it were %x", name, m.TID, r.TID)
+	case len(o.b) > limit:
+		w.broken("%v answers %v with %d bytes", name, m.Method, len(o.b))
+	}
+}
