@@ -13,20 +13,6 @@ const (
 	minBound = 16
 )
 
-// mostBound tells whether BEP 42 allows the ids of most contacts.
-func (t *table) mostBound() bool {
-	bound, all := 0, 0
-	for i := range t.buckets {
-		for j := range t.buckets[i].live {
-			all++
-			if t.buckets[i].live[j].secure {
-				bound++
-			}
-		}
-	}
-	return areMost(bound, all)
-}
-
 func areMost(bound, all int) bool { return all >= minBound && 2*bound > all }
 
 // tally counts the candidates that a lookup comes by on its way from the closest on.

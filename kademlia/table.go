@@ -40,6 +40,8 @@ type table struct {
 	buckets []bucket // by common prefix length with self
 	memory  memory   // of contacts that they have no place for
 	dirty   bool     // the view is out of date
+
+	networks networks // of what is live in buckets
 }
 
 // at returns now as the table keeps it.
@@ -126,6 +128,7 @@ func (t *table) enter(i int, b *bucket, c contact) bool {
 	}
 	if len(b.live) < t.capacity(i) {
 		b.push(c, t.capacity(i))
+		t.networks.add(&c)
 		t.dirty = true
 		return true
 	}
@@ -220,30 +223,6 @@ func (t *table) wants(i int, b *bucket, n krpc.NodeInfo) bool {
 	return !full && t.admits(n)
 }
 
-// admits tells whether one more contact like n keeps to the limits: one of each network in the
-// table, and where most ids are bound, so many others that most still are. Buckets are many, and
-// deep ones cost nothing: with one of a network in each, whoever has a few networks could be a
-// large part of the table, and all of what is near to us.
-func (t *table) admits(n krpc.NodeInfo) bool {
-	if !diverse(n.Addr.Addr()) {
-		return true
-	}
-	network := networkIn(n.Addr.Addr().As16())
-	bound, all := 0, 0
-	for i := range t.buckets {
-		for j := range t.buckets[i].live {
-			c := &t.buckets[i].live[j]
-			if networkIn(c.ip) == network {
-				return false
-			}
-			if all++; c.secure {
-				bound++
-			}
-		}
-	}
-	return !areMost(bound, all) || areMost(bound, all+1) || ValidID(n.ID, n.Addr.Addr())
-}
-
 // rivals tells whether only one of two addresses may have a place.
 func rivals(a, b netip.Addr) bool {
 	return subnetOf(a) == subnetOf(b) && diverse(a) && diverse(b)
@@ -266,9 +245,16 @@ func (t *table) removeIf(f func(netip.Addr) bool) {
 		b := &t.buckets[i]
 		out := func(c contact) bool { return f(c.addr()) }
 		b.spares = slices.DeleteFunc(b.spares, out)
-		if slices.ContainsFunc(b.live, out) {
-			b.live, b.keys = slices.DeleteFunc(slices.Clone(b.live), out), nil
-			t.dirty = true
+		before := len(b.live)
+		b.live = slices.DeleteFunc(slices.Clone(b.live), func(c contact) bool {
+			gone := out(c)
+			if gone {
+				t.networks.remove(&c)
+			}
+			return gone
+		})
+		if len(b.live) < before {
+			b.keys, t.dirty = nil, true
 		}
 	}
 	t.memory.removeIf(func(r *remembered) bool { return f(r.addr()) })
@@ -339,10 +325,12 @@ func (t *table) promote(b *bucket, j int) bool {
 func (t *table) replace(b *bucket, j int, c contact) {
 	t.drop(b, j)
 	b.live = append(b.live, c)
+	t.networks.add(&c)
 }
 
 // drop removes b.live[j]. Views share the array, so that the change is made in a new one.
 func (t *table) drop(b *bucket, j int) {
+	t.networks.remove(&b.live[j])
 	rest := make([]contact, 0, len(b.live))
 	b.live = append(append(rest, b.live[:j]...), b.live[j+1:]...)
 	b.keys = keysWithout(b.keys, j)
@@ -426,6 +414,7 @@ func (t *table) rebase(self krpc.ID, now time.Time) {
 			j, b := t.bucketOf(c.id, now)
 			if len(b.live) < t.capacity(j) && t.admits(c.info()) {
 				b.live = append(b.live, c)
+				t.networks.add(&c)
 				t.memory.remove(c.info()) // where it is if it was a spare
 			} else if c.answers() {
 				t.remember(c)

@@ -1,6 +1,7 @@
 package kademlia
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -474,7 +475,14 @@ func TestTableInvariants(t *testing.T) {
 		case 3:
 			table.queried(n, now)
 		}
+		switch rng.IntN(1000) {
+		case 0:
+			table.removeIf(func(netip.Addr) bool { return rng.IntN(50) == 0 })
+		case 1:
+			table.rebase(krpc.RandomID(rng), now)
+		}
 	}
+	var want networks
 	seen := make(map[netip.Addr]bool)
 	for i := range table.buckets {
 		b := &table.buckets[i]
@@ -486,7 +494,33 @@ func TestTableInvariants(t *testing.T) {
 				t.Errorf("bucket %d: %v is out of place", i, c.info())
 			}
 			seen[c.addr()] = true
+			want.add(&c)
 		}
+	}
+	got := table.networks
+	slices.Sort(want.digests)
+	slices.Sort(got.digests)
+	if !slices.Equal(got.digests, want.digests) || got.bound != want.bound {
+		t.Errorf("%d networks, %d ids bound, want %d and %d", len(got.digests), got.bound, len(want.digests), want.bound)
+	}
+}
+
+// Two networks of IPv6 may have one digest: both have their contacts.
+func TestNetworksWithOneDigest(t *testing.T) {
+	table, _ := newTestTable(8)
+	a := netip.MustParseAddr("2001:db8:1::1").As16()
+	b := a // with another third word, and the first two so that the digest is the same
+	binary.BigEndian.PutUint16(b[4:], 0)
+	binary.BigEndian.PutUint32(b[:], digest(networkIn(a)))
+	if digest(networkIn(a)) != digest(networkIn(b)) {
+		t.Fatal("they have two")
+	}
+	c := newContact(krpc.NodeInfo{ID: krpc.ID{1}, Addr: netip.AddrPortFrom(netip.AddrFrom16(a), 1)}, 0, 0)
+	i, bucket := table.bucketOf(c.id, epoch)
+	bucket.push(c, table.capacity(i))
+	table.networks.add(&c)
+	if !table.has(networkIn(a)) || table.has(networkIn(b)) {
+		t.Error("one is taken for the other")
 	}
 }
 
