@@ -42,13 +42,13 @@ func (o *simOptions) addFlags(fs *pflag.FlagSet) {
 	fs.Var(nameValue{choiceValue{&o.scenario, scenario.Names()}}, "scenario", "what goes wrong: see above")
 	fs.Var(&intValue{&o.nodes, 3, 1_000_000}, "nodes", "programs at a time (default 100, or what the seed draws)")
 	fs.Uint64Var(&o.seed, "seed", 1, "what all chance comes from; of --soak the first one, at random unless given")
-	fs.Var(&intValue{&o.minutes, 1, 100_000}, "minutes", "virtual time in which things go wrong (default 60, or what the seed draws)")
-	fs.Var(&intValue{&o.lookups, 1, 10_000_000}, "lookups", "get_peers an hour, of all programs together (default 6 a program, up to 10000)")
+	fs.Var(&intValue{&o.minutes, 1, 100_000}, "minutes", "virtual time in which things go wrong (default 60, less of more than 2000 nodes, or what the seed draws)")
+	fs.Var(&intValue{&o.lookups, 1, 10_000_000}, "lookups", "get_peers an hour, of all programs together (default 6 a program, up to 10000 in all)")
 	fs.Var(&shareValue{&o.loss}, "loss", "share of the datagrams that are lost, each way, beside the scenario's")
 	fs.DurationVar(&o.session, "session", 0, "mean `time` that programs live: churn, in any scenario")
 	fs.Float64Var(&o.shape, "shape", 0, "of the lengths of these sessions (Weibull); 1: exponential")
 	fs.Var(&choiceValue{&o.family, scenario.FamilyNames()}, "family", "addresses of the hosts")
-	fs.BoolVar(&o.hasty, "skip-final", false, "end with the last fault: do not settle, nor ask whether all is found then")
+	fs.BoolVar(&o.hasty, "skip-final", false, "end with the last fault: do not settle, nor ask whether all is found then (default of more than 10000 nodes)")
 	fs.StringVar(&o.plot, "plot", "", "also run smaller worlds and shorter sessions, and draw all as SVG into a `directory`")
 	fs.DurationVar(&o.soak, "soak", 0, "run random worlds with random faults for a `time`, on all cores")
 	fs.Var(&intValue{&o.seeds, 1, 1_000_000_000}, "soak-seeds", "run that many of them")
@@ -106,6 +106,9 @@ func (o *simOptions) soaks() bool { return o.soak > 0 || o.seeds > 0 }
 // mayChurn tells whether programs come and go in the scenario.
 func (o *simOptions) mayChurn() bool { return o.scenario == "churn" || o.scenario == "everything" }
 
+// patientNodes is how many nodes are given the time to settle unless it is said that they are to.
+const patientNodes = 10_000
+
 // ofOneRun are the flags that do not go with random worlds.
 var ofOneRun = [...]string{"scenario", "nodes", "minutes", "lookups", "loss", "session", "shape", "family", "skip-final", "plot"}
 
@@ -126,6 +129,9 @@ func (o *simOptions) check(fs *pflag.FlagSet) error {
 		if o.soaks() && fs.Changed(name) {
 			return usagef("--%s does not go with random worlds", name)
 		}
+	}
+	if !fs.Changed("skip-final") {
+		o.hasty = o.nodes > patientNodes
 	}
 	if o.soaks() && !fs.Changed("seed") {
 		var b [4]byte

@@ -23,7 +23,7 @@ type Config struct {
 	Scenario Scenario
 	Seed     uint64
 	Nodes    int           // programs that are up at a time; 0: 100
-	Length   time.Duration // of the part in which things go wrong, in virtual time; 0: an hour
+	Length   time.Duration // of the part in which things go wrong, in virtual time; 0: an hour, or less of a large world
 	Family   Family
 
 	Loss    float64       // of all datagrams while things go wrong, 0 to 1, beside the scenario's
@@ -31,7 +31,7 @@ type Config struct {
 	Shape   float64       // of that churn: Fault.Shape; 0: as it says
 
 	// Lookups is how many get_peers an hour are begun, by all programs together, and as many gets
-	// and plain lookups together. 0: 6 a program, at most 10 000.
+	// and plain lookups together. 0: 6 a program, at most 10 000 in all.
 	Lookups int
 	// Watch is the number of hosts that are held to the invariants; 0: all, up to 2 000.
 	Watch int
@@ -52,8 +52,16 @@ type Progress struct {
 	Events uint64
 }
 
-// watched is how many hosts are held to the invariants unless Config says otherwise.
-const watched = 2000
+const (
+	// watched is how many hosts are held to the invariants unless Config says otherwise.
+	watched = 2000
+	// fullHour is how many nodes have an hour unless Config says otherwise. More have less, since
+	// each minute of a hundred thousand is one of real time, but leastLength in any case.
+	fullHour    = 2000
+	leastLength = 5 * time.Minute
+	// mostLookups is how many get_peers there are unless Config says otherwise.
+	mostLookups = 10_000
+)
 
 func (c Config) withDefaults() Config {
 	c.Scenario.Faults = append([]Fault(nil), c.Scenario.Faults...)
@@ -61,8 +69,8 @@ func (c Config) withDefaults() Config {
 		c.draw(rand.New(rand.NewPCG(c.Seed, seedOfMixture)))
 	}
 	setDefault(&c.Nodes, 100)
-	setDefault(&c.Length, time.Hour)
-	setDefault(&c.Lookups, min(6*c.Nodes, 10_000))
+	setDefault(&c.Length, min(time.Hour, max(time.Hour*fullHour/time.Duration(c.Nodes), leastLength)).Round(time.Minute))
+	setDefault(&c.Lookups, min(6*c.Nodes, int(mostLookups/c.Length.Hours())))
 	setDefault(&c.Watch, watched)
 	if c.Loss > 0 {
 		c.Scenario.Faults = append(c.Scenario.Faults, Fault{Kind: Loss, To: 1, Share: c.Loss})
