@@ -19,6 +19,8 @@ const (
 	maxAlarms = 256
 	// alarmPause is the time between two calls of NodeConfig.Alarmed at least.
 	alarmPause = 10 * time.Second
+	// surveyPause is the time between two surveys at least.
+	surveyPause = time.Minute
 )
 
 // Alarm says that so many nodes have ids closer to a key than chance explains: somebody watches
@@ -29,6 +31,58 @@ type Alarm struct {
 	Nodes  int     // distinct networks that answered from so close
 	// Expected is how many there would be by the estimated size of the network.
 	Expected float64
+}
+
+// suspicion is an alarm to be, until lookups of random targets have confirmed it.
+type suspicion struct {
+	target krpc.ID
+	shares []float64 // see sharesTo
+	crowd
+}
+
+// suspect takes note that nodes seem to be a crowd around the target of s, and tells whether to go
+// on past it: not if the network is as dense everywhere. If that has not just been seen, it is
+// looked at now, and not when upkeep comes by.
+func (n *Node) suspect(s suspicion) bool {
+	switch {
+	case n.underAlarm(s.target):
+		n.raise(s.target, s.crowd)
+		return true
+	case n.settle(&s):
+		return n.underAlarm(s.target)
+	}
+	if n.suspicion == nil {
+		n.suspicion = &s
+	}
+	n.survey()
+	return true
+}
+
+// settle makes an alarm of s if the latest lookups confirm it. If they do not, what was seen before
+// them is forgotten: the network has grown. It reports false if there are too few of them.
+func (n *Node) settle(s *suspicion) bool {
+	latest, recent := n.sample.latest(n.table.at(n.now()).second())
+	switch {
+	case !recent:
+		return false
+	case latest.crowding(s.shares, n.cfg.K, confirmations).chance < confirmChance:
+		n.raise(s.target, s.crowd)
+	default:
+		n.sample = latest
+	}
+	return true
+}
+
+// survey looks up random targets, now and not when upkeep comes by.
+func (n *Node) survey() {
+	now := n.now()
+	if !n.surveyed.IsZero() && now.Sub(n.surveyed) < surveyPause {
+		return
+	}
+	n.surveyed = now
+	for range confirmations {
+		n.lookup(Lookup{Target: krpc.RandomID(n.rng), Later: true})
+	}
 }
 
 // raise notes that a lookup has found a crowd around target.

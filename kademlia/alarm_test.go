@@ -31,11 +31,16 @@ func newCrowdLab(t *testing.T) *crowdLab {
 	})
 	l.n.Start()
 	l.clock.Run(time.Minute)
+	l.surround(l.key, crowdLabHonest+1)
+	l.lookAround()
+	return l
+}
+
+// lookAround has the node see the size of the network.
+func (l *crowdLab) lookAround() {
 	for i := range 32 {
 		l.look(Lookup{Kind: LookupFindNode, Target: krpc.ID{byte(i * 8), byte(i)}})
 	}
-	l.surround(l.key, crowdLabHonest+1)
-	return l
 }
 
 // surround places attackers around key, who name each other, and have everybody know them.
@@ -160,6 +165,51 @@ func TestBypassCanBeStopped(t *testing.T) {
 	l.n.Close()
 	if results != 1 {
 		t.Errorf("%d results when the node closed", results)
+	}
+}
+
+// A network that has grown has crowds everywhere. Nobody is alarmed: it is looked at again.
+func TestGrownNetworkIsNoCrowd(t *testing.T) {
+	l := &crowdLab{lab: newLab(t)}
+	l.network(20)
+	l.n = l.node(simnet.Addr(20), func(c *NodeConfig) {
+		l.via(simnet.Addr(0))(c)
+		c.Alarmed = func(a Alarm) { l.told = append(l.told, a) }
+	})
+	l.n.Start()
+	l.clock.Run(2 * time.Hour)
+	l.lookAround()
+	for i := range 200 {
+		l.node(simnet.Addr(100+i), l.via(simnet.Addr(i%20))).Start()
+		l.clock.Run(time.Second)
+	}
+	l.clock.Run(time.Minute)
+	past := 0
+	for i := range 30 {
+		if l.look(Lookup{Kind: LookupGet, Target: krpc.ID{byte(i * 8), 0x80, byte(i)}}).Alarm {
+			past++
+		}
+		l.clock.Run(10 * time.Second)
+	}
+	if len(l.told) > 0 || past > 3 {
+		t.Errorf("%d alarms; %d of 30 lookups went past a crowd", len(l.told), past)
+	}
+}
+
+// Who has ids next to ours has our upkeep end among them. That says nothing of the size.
+func TestNeighboursDoNotHideTheSize(t *testing.T) {
+	l := newCrowdLab(t)
+	before := l.n.size.nodes(DefaultK)
+	l.surround(l.n.ID(), 1000)
+	l.clock.Run(6 * time.Hour)
+	if size := l.n.size.nodes(DefaultK); size > 1.5*before {
+		t.Errorf("the size is taken for %.0f, before it was %.0f", size, before)
+	}
+	if d := l.n.depth(); d > 16 {
+		t.Errorf("%d buckets are looked after, in a network of %d", d, crowdLabHonest)
+	}
+	if res := l.look(Lookup{Kind: LookupGet, Target: l.key}); !res.Alarm {
+		t.Error("no alarm of a key")
 	}
 }
 

@@ -139,6 +139,7 @@ func TestBoundIDsTakeThePlacesOfOthers(t *testing.T) {
 // Attackers who need not care for their ids fill deep buckets, until they would be most.
 func TestMostIDsStayBound(t *testing.T) {
 	table, rng := newTestTable(8)
+	table.strict = true
 	for _, n := range boundNodes(table, 0, 50, rng) {
 		table.responded(n, 0, epoch)
 	}
@@ -146,20 +147,65 @@ func TestMostIDsStayBound(t *testing.T) {
 		n := krpc.NodeInfo{ID: idInBucket(table.self, 20+i, rng), Addr: addrIn(i)}
 		table.responded(n, 0, epoch)
 	}
-	if n := table.size(); n != 99 || !table.mostBound() {
-		t.Errorf("%d contacts, most of them bound: %t", n, table.mostBound())
+	if n := table.size(); n != 99 {
+		t.Errorf("%d contacts, want 99, so that most are bound", n)
 	}
 }
 
-func TestNoBoundIDsAreAskedForWhereTheyAreFew(t *testing.T) {
+// Bound ids that come first are no reason to think that most are, nor to keep others out.
+func TestFirstBoundIDsKeepNobodyOut(t *testing.T) {
 	table, rng := newTestTable(8)
-	for i, n := range append(strangers(table, 0, 60, rng), boundNodes(table, 1, 40, rng)...) {
+	for _, n := range append(boundNodes(table, 0, 40, rng), strangers(table, 1, 60, rng)...) {
 		table.responded(n, 0, epoch)
-		if table.mostBound() {
-			t.Fatalf("most of %d ids are said to be bound", i+1)
+	}
+	if n := table.size(); n != 100 {
+		t.Errorf("%d contacts, want 100", n)
+	}
+}
+
+// Whether most ids are bound is what lookups of random targets end at.
+func TestMostAreBoundByWhatLookupsFind(t *testing.T) {
+	var s sizeSample
+	s.add(.1, 8, 0)
+	if s.mostBound(8) {
+		t.Error("one lookup is enough")
+	}
+	if s.add(.1, 8, 0); !s.mostBound(8) {
+		t.Error("two are not")
+	}
+	for range len(s.last) {
+		s.add(.1, 4, 0)
+	}
+	if s.mostBound(8) {
+		t.Error("half are most")
+	}
+}
+
+// Names whose ids are not bound keep out no nearer ones, and none at all once they have failed.
+func TestFarNamesMakeRoomForNearer(t *testing.T) {
+	target, near, _ := looseAndBound(30, 0)
+	l := newLookup(target, 8, 3)
+	l.strict = true
+	for i := range maxLoose {
+		far := target
+		far[0] ^= 0xff
+		far[1] = byte(i)
+		if !l.add(krpc.NodeInfo{ID: far, Addr: addrIn(500_000 + i)}, 1) {
+			t.Fatalf("%d are too many", i)
 		}
 	}
-	if table.size() != 100 {
-		t.Errorf("%d contacts, want 100", table.size())
+	for _, n := range near {
+		if !l.add(n, 1) {
+			t.Fatal("a nearer one finds no place")
+		}
+	}
+	if n := l.loose(); n != maxLoose {
+		t.Errorf("%d candidates, want %d", n, maxLoose)
+	}
+	l.candidates[0].state = failed
+	further := target
+	further[0] ^= 0xfe
+	if !l.add(krpc.NodeInfo{ID: further, Addr: addrIn(600_000)}, 1) {
+		t.Error("one that has failed keeps its place")
 	}
 }

@@ -42,10 +42,10 @@ func (t *traversal) conclude() {
 		t.finish(nil)
 		return
 	}
-	c, reach := n.crowding(t.cfg.Target, t.l.nearest(farReach*n.cfg.K)), t.l.k/n.cfg.K
+	shares, reach := sharesTo(t.cfg.Target, t.l.nearest(farReach*n.cfg.K)), t.l.k/n.cfg.K
+	c := n.sample.crowding(shares, n.cfg.K, minSample)
 	if c.chance < crowdChance {
-		n.raise(t.cfg.Target, c)
-		t.alarm = true
+		t.alarm = n.suspect(suspicion{t.cfg.Target, shares, c})
 	} else if closer := closerLook(reach, c.chance); closer > reach {
 		t.l.k = closer * n.cfg.K
 		return
@@ -113,7 +113,7 @@ func (t *traversal) triedShell(res LookupResult) {
 	if k := t.n.cfg.K; !p.found && !last && len(res.Closest) == k {
 		target := t.cfg.Target
 		target[p.shell/8] ^= 0x80 >> (p.shell % 8)
-		if t.n.crowding(target, res.Closest).chance < doubtfulChance {
+		if t.n.sample.crowding(sharesTo(target, res.Closest), k, minSample).chance < doubtfulChance {
 			p.shell--
 			t.tryShell()
 			return

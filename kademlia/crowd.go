@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"math"
+	"time"
 
 	"github.com/kadnode/kadnode/krpc"
 )
@@ -26,6 +27,12 @@ const (
 	crowdChance = 1e-7
 	// minSample is how many lookups the size of the network has to rest on.
 	minSample = 8
+	// confirmations is how many lookups of random targets, not older than confirmAge, have to say
+	// the same before it is an alarm: in a network that has grown since, there are crowds
+	// everywhere. They have to find less than confirmChance.
+	confirmations = 3
+	confirmAge    = time.Minute
+	confirmChance = 1e-3
 )
 
 // closerLook returns how many nodes, in multiples of k, to look at where with so many the chance
@@ -40,17 +47,50 @@ func closerLook(reach int, chance float64) int {
 	return reach
 }
 
-// sizeSample has the distances of the k-th closest nodes of the last lookups of random targets.
-// Unlike netSize it forgets at once, for the sake of its exact distribution, and since a network
-// that has grown looks like a crowd from before.
+// sizeSample is what the last lookups of random targets have found. Unlike netSize it forgets at
+// once, for the sake of its exact distribution, and since a network that has grown looks like a
+// crowd from before.
 type sizeSample struct {
-	last [16]float64
+	last [16]sampled
 	n    int // of all lookups
 }
 
-func (s *sizeSample) add(x float64) {
-	s.last[s.n%len(s.last)] = x
+// sampled is the distance of the k-th closest node, how many of the k have ids that BEP 42 allows,
+// and when that was.
+type sampled struct {
+	x     float32
+	bound uint16
+	at    second
+}
+
+func (s *sizeSample) add(x float64, bound int, at second) {
+	s.last[s.n%len(s.last)] = sampled{float32(x), uint16(bound), at}
 	s.n++
+}
+
+// lookups returns how many lookups it has.
+func (s *sizeSample) lookups() int { return min(s.n, len(s.last)) }
+
+// mostBound tells whether most nodes have ids that BEP 42 allows, by lookups that ended at k.
+// Tables do not tell: they prefer such ids, and whoever comes first has most of the places.
+func (s *sizeSample) mostBound(k int) bool {
+	bound := 0
+	for _, l := range s.last[:s.lookups()] {
+		bound += int(l.bound)
+	}
+	return areMost(bound, s.lookups()*k)
+}
+
+// latest returns the sample of the last confirmations alone, and whether they are recent.
+func (s *sizeSample) latest(now second) (l sizeSample, recent bool) {
+	if s.n < confirmations {
+		return l, false
+	}
+	for i := s.n - confirmations; i < s.n; i++ {
+		l.last[l.n] = s.last[i%len(s.last)]
+		l.n++
+	}
+	return l, now-l.last[0].at <= second(confirmAge/time.Second)
 }
 
 // chance returns the chance that the m-th closest of an honest network's nodes to a target is
@@ -61,14 +101,11 @@ func (s *sizeSample) add(x float64) {
 // sum S of L distances, with shape L·k. What does not depend on N is x/(x+S): it has the beta
 // distribution of m and L·k, so that whatever luck there is in S is accounted for.
 func (s *sizeSample) chance(m int, x float64, k int) float64 {
-	lookups, sum := min(s.n, len(s.last)), 0.
-	if lookups < minSample {
-		return 1
+	sum := 0.
+	for _, l := range s.last[:s.lookups()] {
+		sum += float64(l.x)
 	}
-	for _, d := range s.last[:lookups] {
-		sum += d
-	}
-	return betaTail(m, lookups*k, x/(x+sum))
+	return betaTail(m, s.lookups()*k, x/(x+sum))
 }
 
 // betaTail returns the probability of a value of at most x by the beta distribution of whole a
@@ -102,9 +139,13 @@ type crowd struct {
 }
 
 // crowding returns what is the least likely of the distances, shares of the keyspace in their
-// order, of nodes that have answered. Fewer than k of them say nothing.
-func (s *sizeSample) crowding(shares []float64, k int) crowd {
+// order, of nodes that have answered. Fewer than k of them say nothing, nor do fewer than least
+// lookups.
+func (s *sizeSample) crowding(shares []float64, k, least int) crowd {
 	worst := crowd{chance: 1}
+	if s.lookups() < least {
+		return worst
+	}
 	for m := k; m <= len(shares); m++ {
 		if c := s.chance(m, shares[m-1], k); c < worst.chance {
 			worst = crowd{m, shares[m-1], c}
@@ -113,12 +154,11 @@ func (s *sizeSample) crowding(shares []float64, k int) crowd {
 	return worst
 }
 
-// crowding returns what is the least likely about nodes that have answered, closest to target
-// first.
-func (n *Node) crowding(target krpc.ID, nodes []Contact) crowd {
+// sharesTo returns the distances of nodes to target.
+func sharesTo(target krpc.ID, nodes []Contact) []float64 {
 	shares := make([]float64, len(nodes))
 	for i := range nodes {
 		shares[i] = keyspaceShare(nodes[i].ID.Distance(target))
 	}
-	return n.sample.crowding(shares, n.cfg.K)
+	return shares
 }

@@ -21,7 +21,7 @@ func closestShares(r *rand.Rand, n, m int) []float64 {
 // surveyed returns the sample of a node that has looked up random targets in a network of n.
 func surveyed(r *rand.Rand, n, k int) (s sizeSample) {
 	for range len(s.last) {
-		s.add(closestShares(r, n, k)[k-1])
+		s.add(closestShares(r, n, k)[k-1], 0, 0)
 	}
 	return s
 }
@@ -30,7 +30,7 @@ func surveyed(r *rand.Rand, n, k int) (s sizeSample) {
 // at k of them, and at more if these are doubtful.
 func alarms(s *sizeSample, shares []float64, k int) (doubtful, alarm bool) {
 	for reach := 1; ; {
-		c := s.crowding(shares[:min(reach*k, len(shares))], k)
+		c := s.crowding(shares[:min(reach*k, len(shares))], k, minSample)
 		if c.chance < crowdChance {
 			return true, true
 		}
@@ -142,19 +142,19 @@ func TestCrowdsNeedASample(t *testing.T) {
 	r, close := testRand(1), make([]float64, 24)
 	var s sizeSample
 	for range minSample - 1 {
-		s.add(sample(r, 1000, 8))
+		s.add(sample(r, 1000, 8), 0, 0)
 	}
 	if _, alarm := alarms(&s, close, 8); alarm {
 		t.Errorf("an alarm after %d lookups", s.n)
 	}
-	s.add(sample(r, 1000, 8))
+	s.add(sample(r, 1000, 8), 0, 0)
 	if _, alarm := alarms(&s, close, 8); !alarm {
 		t.Errorf("no alarm after %d lookups", s.n)
 	}
 	for range 100 {
 		s = surveyed(r, 50, 8)
 		for range len(s.last) {
-			s.add(sample(r, 5000, 8))
+			s.add(sample(r, 5000, 8), 0, 0)
 		}
 		if _, alarm := alarms(&s, closestShares(r, 5000, 24), 8); alarm {
 			t.Error("an alarm since the network has grown")

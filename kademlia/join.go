@@ -96,7 +96,7 @@ func (n *Node) lookupSelf(bootstrap []netip.AddrPort) {
 			return
 		}
 		n.refreshed = true
-		n.refresh(0, n.table.depth())
+		n.refresh(0, n.depth())
 	})
 	for _, a := range bootstrap {
 		n.pingForLookup(a, t, 0)

@@ -76,7 +76,6 @@ type lookup struct {
 	frugal     bool               // it asks nobody for the case that one of the k closest fails
 	fixed      bool               // nobody is added any more
 	strict     bool               // most ids are bound to addresses: it goes on to k/2 of them
-	loose      int                // candidates, so far, whose ids are not
 	shun       func(krpc.ID) bool // who is not added; nil: nobody
 	expecting  int                // queries under way that may name candidates beside theirs
 }
@@ -122,20 +121,10 @@ func (l *lookup) add(n krpc.NodeInfo, depth int) bool {
 		return false
 	}
 	bound := ValidID(n.ID, n.Addr.Addr())
-	if l.taken(n.Addr) || l.strict && !bound && l.loose == maxLoose {
+	if l.taken(n.Addr) || !l.makeRoom(at, bound) {
 		return false
 	}
-	if len(l.candidates) == maxCandidates {
-		i := l.expendable()
-		if i < at {
-			return false
-		}
-		l.candidates = slices.Delete(l.candidates, i, i+1)
-	}
 	l.candidates = slices.Insert(l.candidates, at, candidate{node: n, depth: depth, bound: bound})
-	if !bound {
-		l.loose++
-	}
 	l.settled = l.settled && l.living(at) >= l.k
 	return true
 }
@@ -159,11 +148,37 @@ func (l *lookup) taken(a netip.AddrPort) bool {
 	})
 }
 
+// makeRoom has a farther candidate make way for one that is to be inserted at an index, if there
+// are too many, or too many whose ids are not bound. It reports false if there is none.
+func (l *lookup) makeRoom(at int, bound bool) bool {
+	loose := !bound && l.strict && l.loose() >= maxLoose
+	if !loose && len(l.candidates) < maxCandidates {
+		return true
+	}
+	i := l.expendable(loose)
+	if i < at {
+		return false
+	}
+	l.candidates = slices.Delete(l.candidates, i, i+1)
+	return true
+}
+
+// loose returns how many candidates there are whose ids are not bound, and that have not failed.
+func (l *lookup) loose() (n int) {
+	for i := range l.candidates {
+		if c := &l.candidates[i]; !c.bound && c.state != failed && c.state != silent {
+			n++
+		}
+	}
+	return n
+}
+
 // expendable returns the index of the farthest candidate that nothing is under
-// way for; -1 if there is none.
-func (l *lookup) expendable() int {
+// way for, whose id is not bound if that is wanted; -1 if there is none.
+func (l *lookup) expendable(loose bool) int {
 	for i := len(l.candidates) - 1; i >= 0; i-- {
-		if s := l.candidates[i].state; s != asked && s != stalled && s != resent {
+		c := &l.candidates[i]
+		if s := c.state; s != asked && s != stalled && s != resent && !(loose && (c.bound || s == failed || s == silent)) {
 			return i
 		}
 	}

@@ -53,22 +53,36 @@ func EstimateSize(target krpc.ID, closest []Contact) float64 {
 	return s.nodes(k)
 }
 
-// gauge lets a lookup that ran to its end tell the size of the network, if its target
-// was random: those of upkeep, find_node and samples, but for our own id, which has the
-// same neighbours every time. Info-hashes come again and again, and some draw crowds of
-// nodes that watch or hide them, which nobody can place at a target not drawn yet.
+// maxOwnBits is how many bits a target of upkeep may share with our own id to count as random. Who
+// has ids next to ours has us look up targets there all the time, of which he is the neighbourhood.
+const maxOwnBits = 4
+
+// gauge lets a lookup that ran to its end tell the size of the network, and whose ids are bound,
+// if its target was random: those of upkeep, find_node and samples, but not near to our own id.
+// Info-hashes come again and again, and some draw crowds of nodes that watch or hide them,
+// which nobody can place at a target not drawn yet.
 func (n *Node) gauge(l *Lookup, closest []Contact) {
-	if l.Target == n.table.self || !l.random(n.table.self) || len(closest) < n.cfg.K {
+	self := n.table.self
+	if !l.random(self) || l.Kind == LookupUpkeep && l.Target.CommonPrefixLen(self) > maxOwnBits || len(closest) < n.cfg.K {
 		return
 	}
-	x := keyspaceShare(closest[n.cfg.K-1].ID.Distance(l.Target))
+	x, bound := keyspaceShare(closest[n.cfg.K-1].ID.Distance(l.Target)), 0
+	for _, c := range closest[:n.cfg.K] {
+		if ValidID(c.ID, c.Addr.Addr()) {
+			bound++
+		}
+	}
 	n.size.add(x)
-	n.sample.add(x)
+	n.sample.add(x, bound, n.table.at(n.now()).second())
+	n.table.strict = n.sample.mostBound(n.cfg.K)
+	if n.suspicion != nil && n.settle(n.suspicion) {
+		n.suspicion = nil
+	}
 }
 
 // random tells whether the target of l was drawn for it, by a node whose id is self.
 func (l *Lookup) random(self krpc.ID) bool {
-	return l.Kind == LookupUpkeep && l.Target != self || l.Kind == LookupFindNode || l.Kind == LookupSample
+	return l.Target != self && (l.Kind == LookupUpkeep || l.Kind == LookupFindNode || l.Kind == LookupSample)
 }
 
 // keyspaceShare returns distance d as a share of the keyspace.

@@ -57,7 +57,7 @@ func (t *table) has(network [16]byte) bool {
 }
 
 // admits tells whether one more contact like n keeps to the limits: one of each network in the
-// table, and where most ids are bound, so many others that most still are. Buckets are many, and
+// table, and if it is strict, so many whose ids are not bound that most still are. Buckets are many, and
 // deep ones cost nothing: with one of a network in each, whoever has a few networks could be a
 // large part of the table, and all of what is near to us.
 func (t *table) admits(n krpc.NodeInfo) bool {
@@ -68,8 +68,5 @@ func (t *table) admits(n krpc.NodeInfo) bool {
 		return false
 	}
 	bound, all := t.networks.bound, len(t.networks.digests)
-	return !areMost(bound, all) || areMost(bound, all+1) || ValidID(n.ID, n.Addr.Addr())
+	return !t.strict || !areMost(bound, all) || areMost(bound, all+1) || ValidID(n.ID, n.Addr.Addr())
 }
-
-// mostBound tells whether BEP 42 allows the ids of most contacts.
-func (t *table) mostBound() bool { return areMost(t.networks.bound, len(t.networks.digests)) }

@@ -129,6 +129,8 @@ type Node struct {
 	sample     sizeSample
 	alarms     *simplelru.LRU[krpc.ID, time.Time] // keys with a crowd around them, by when that was seen; nil until one is
 	alarmTold  time.Time                          // when NodeConfig.Alarmed was last called
+	suspicion  *suspicion                         // that is waiting for a survey; may be nil
+	surveyed   time.Time                          // when survey was last called
 	votes      addrVotes
 	ids        []AddrID // by external address, the current one last
 	lookups    []*traversal

@@ -1,6 +1,7 @@
 package kademlia
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -42,6 +43,7 @@ type table struct {
 	dirty   bool     // the view is out of date
 
 	networks networks // of what is live in buckets
+	strict   bool     // most ids of the DHT are bound to addresses, see bound.go
 }
 
 // at returns now as the table keeps it.
@@ -367,14 +369,19 @@ func (t *table) pings(now time.Time, limit int) (due []krpc.NodeInfo, next time.
 	return due, t.start.Add(time.Duration(first))
 }
 
-// idle returns a random id in each bucket that has been without a lookup in it for
-// too long, no farther down than the bucket of our closest neighbour.
-func (t *table) idle(now time.Time, rng *rand.Rand) []krpc.ID {
-	var targets []krpc.ID
-	for i := range t.depth() {
+// idle returns a random id in each of the first depth buckets that has been without a lookup in it
+// for too long, the longest first.
+func (t *table) idle(now time.Time, depth int, rng *rand.Rand) []krpc.ID {
+	var idle []int
+	for i := range depth {
 		if t.buckets[i].idleAt <= t.at(now) {
-			targets = append(targets, idInBucket(t.self, i, rng))
+			idle = append(idle, i)
 		}
+	}
+	slices.SortStableFunc(idle, func(i, j int) int { return cmp.Compare(t.buckets[i].idleAt, t.buckets[j].idleAt) })
+	targets := make([]krpc.ID, len(idle))
+	for at, i := range idle {
+		targets[at] = idInBucket(t.self, i, rng)
 	}
 	return targets
 }
@@ -405,7 +412,7 @@ func (t *table) lookedUp(target krpc.ID, now time.Time, rng *rand.Rand) {
 // rebase moves the contacts to a table around a new id.
 func (t *table) rebase(self krpc.ID, now time.Time) {
 	old := t.buckets
-	*t = table{self: self, k: t.k, start: t.start, memory: t.memory, dirty: true}
+	*t = table{self: self, k: t.k, start: t.start, memory: t.memory, dirty: true, strict: t.strict}
 	for i := range old {
 		for _, c := range slices.Concat(old[i].live, old[i].spares) {
 			if c.id == self {

@@ -151,7 +151,7 @@ func (n *Node) lookup(cfg Lookup) *traversal {
 	}
 	n.table.lookedUp(cfg.Target, t.started, n.rng)
 	t.l.expecting, t.l.tokens = cfg.expect, cfg.Tokens
-	t.l.frugal, t.l.shun, t.l.strict = cfg.Later, cfg.shun, n.table.mostBound()
+	t.l.frugal, t.l.shun, t.l.strict = cfg.Later, cfg.shun, n.table.strict
 	t.begin()
 	t.step()
 	return t

@@ -58,11 +58,24 @@ func (n *Node) rotateTokens() {
 	n.tokenTimer.Reset(tokenRotation)
 }
 
-// refreshOne looks up a random id in one of the idle buckets.
+// refreshOne looks up a random id in the bucket that has been idle the longest.
 func (n *Node) refreshOne() {
-	if idle := n.table.idle(n.now(), n.rng); len(idle) > 0 && !n.joining {
-		n.lookup(Lookup{Target: idle[n.rng.IntN(len(idle))], Later: true})
+	if idle := n.table.idle(n.now(), n.depth(), n.rng); len(idle) > 0 && !n.joining {
+		n.lookup(Lookup{Target: idle[0], Later: true})
 	}
+}
+
+// spareDepth is how many buckets deeper a table may be than its DHT is large.
+const spareDepth = 8
+
+// depth returns how many buckets are worth a lookup. Who has k ids next to ours makes the table as
+// deep as he likes, and has us look up his neighbourhood instead of others.
+func (n *Node) depth() int {
+	depth := n.table.depth()
+	if shell := n.outerShell(); shell >= 0 {
+		depth = min(depth, shell+spareDepth)
+	}
+	return depth
 }
 
 // pingQuestionable pings a few of the contacts that are due, and comes again
