@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,13 +15,13 @@ import (
 // recorder notes that a scenario failed.
 type recorder struct {
 	testing.TB
-	failed bool
+	failed atomic.Bool // scenarios fail in goroutines of their own, too
 }
 
-func (r *recorder) Errorf(string, ...any) { r.failed = true }
+func (r *recorder) Errorf(string, ...any) { r.failed.Store(true) }
 
 func (r *recorder) Fatalf(string, ...any) {
-	r.failed = true
+	r.failed.Store(true)
 	runtime.Goexit()
 }
 
@@ -38,7 +39,7 @@ func fails(t *testing.T, name string, open Open) bool {
 			s.run(r, open)
 		}()
 		<-done
-		return r.failed
+		return r.failed.Load()
 	}
 	t.Fatalf("no scenario %q", name)
 	return false
