@@ -129,6 +129,18 @@ func value(t *testing.T, families []*dto.MetricFamily, name string, labels ...st
 	return 0
 }
 
+// sum returns the sum of a gauge over its labels.
+func sum(families []*dto.MetricFamily, name string) (total float64) {
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				total += m.GetGauge().GetValue()
+			}
+		}
+	}
+	return total
+}
+
 func TestNamesAndHelpAreClean(t *testing.T) {
 	problems, err := testutil.CollectAndLint(newNetwork(t, 3, 2).collector())
 	if err != nil {
@@ -201,22 +213,18 @@ func TestMetricsOfBothFamilies(t *testing.T) {
 	}
 }
 
-// What the buckets hold adds up to what the tables hold.
+// What the buckets hold, and may hold, adds up to what the tables do.
 func TestBucketsAddUp(t *testing.T) {
 	m := gather(t, newNetwork(t, 20, 0).collector())
-	var inBuckets float64
-	for _, f := range m {
-		if f.GetName() == "kadnode_bucket_nodes" {
-			for _, b := range f.GetMetric() {
-				inBuckets += b.GetGauge().GetValue()
-			}
-		}
-	}
+	inBuckets, room := sum(m, "kadnode_bucket_nodes"), sum(m, "kadnode_bucket_limit_nodes")
 	inTables := value(t, m, "kadnode_table_nodes", "ipv4", "good") +
 		value(t, m, "kadnode_table_nodes", "ipv4", "questionable") +
 		value(t, m, "kadnode_table_nodes", "ipv4", "bad")
 	if inBuckets == 0 || inBuckets != inTables {
 		t.Errorf("%v nodes in the buckets, %v in the tables", inBuckets, inTables)
+	}
+	if limit := value(t, m, "kadnode_table_limit_nodes", "ipv4"); room < inBuckets || room != limit {
+		t.Errorf("room for %v nodes in the buckets, for %v in the tables", room, limit)
 	}
 }
 

@@ -20,7 +20,7 @@ func newKRPCMetrics(d *descs) krpcMetrics {
 	return krpcMetrics{
 		queries:      d.add("krpc_queries_total", "Queries received (in), rate-limited ones excluded, and sent (out).", "direction", "method"),
 		replies:      d.add("krpc_replies_total", "How queries ended: the answers to own ones (in), and those given to others (out).", "direction", "method", "result"),
-		drops:        d.add("krpc_drops_total", "Datagrams received that were dropped without an answer.", "reason"),
+		drops:        d.add("krpc_drops_total", "Datagrams received that were dropped without an answer: queries beyond the limit of their source, which several clients behind one address share (rate_limited), or of strangers while more came in than could be answered (strained); answers to no query that waits, mostly late ones (unmatched); what is no KRPC message (malformed); queries that came to a node that only asks, or with its own id (handler); datagrams of the blocklist (blocked), or from port 0 (source).", "reason"),
 		rtt:          d.add("krpc_rtt_seconds", "Round-trip times of own queries."),
 		stalls:       d.add("krpc_stalls_total", "Own queries that passed the soft timeout."),
 		stallTime:    d.add("krpc_stall_timeout_seconds", "The soft timeout as it adapted to the round-trip times.", "family"),

@@ -8,12 +8,13 @@ import (
 
 // tableMetrics are about the routing tables, by address family.
 type tableMetrics struct {
-	bucket, nodes, limit, spares, verifying, maxVerifying, remembered, maxRemembered, recent, maxRecent *prometheus.Desc
+	bucket, bucketLimit, nodes, limit, spares, verifying, maxVerifying, remembered, maxRemembered, recent, maxRecent *prometheus.Desc
 }
 
 func newTableMetrics(d *descs) tableMetrics {
 	return tableMetrics{
 		bucket:       d.add("bucket_nodes", "Contacts in a k-bucket of the routing table; bucket is the number of leading bits shared with the own id, and more for the last one.", "family", "bucket"),
+		bucketLimit:  d.add("bucket_limit_nodes", "Contacts that fit into a k-bucket; the first ones are wider than the others.", "family", "bucket"),
 		nodes:        d.add("table_nodes", "Contacts in the routing table by their state (BEP 5).", "family", "state"),
 		limit:        d.add("table_limit_nodes", "Contacts that fit into the buckets that there are.", "family"),
 		spares:       d.add("table_spare_nodes", "Contacts in the replacement caches of the buckets.", "family"),
@@ -31,7 +32,9 @@ func (m *tableMetrics) collect(e emitter, t *total) {
 	t.eachFamily(func(family string, f *familyTotal) {
 		var good, questionable, bad, spares, capacity int
 		for i, b := range f.buckets {
-			e.count(m.bucket, b.Good+b.Questionable+b.Bad, family, strconv.Itoa(i))
+			bucket := strconv.Itoa(i)
+			e.count(m.bucket, b.Good+b.Questionable+b.Bad, family, bucket)
+			e.count(m.bucketLimit, b.Capacity, family, bucket)
 			good += b.Good
 			questionable += b.Questionable
 			bad += b.Bad

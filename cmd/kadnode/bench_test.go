@@ -268,6 +268,8 @@ func TestBenchOfALimitedNode(t *testing.T) {
 	args := []string{"bench", node, "--listen", "127.0.0.1:0", "--duration", "50ms", "--kind", "ping", "--in-flight", "8"}
 	const warning = "queries were lost: perhaps the node limits the queries of one address (kadnode: --rate-limit 0)"
 	kadnode(t, args...).expect(t, exitDone, warning)
+	pings.Store(0)
+	kadnode(t, append(args, "--mode", "paced", "--rate", "10000")...).expect(t, exitDone, warning)
 }
 
 // TestServingOverSocketsAllocatesNothing is for the path from datagram to datagram with

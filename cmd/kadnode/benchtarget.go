@@ -136,10 +136,10 @@ func (m *measurement) measure(ctx context.Context, inFlight int, d time.Duration
 // other than how fast the node answers.
 const maxLoss = 0.001
 
-// warn says, once for each node, that queries of a closed loop were lost.
+// warn says, once for each node, that queries were lost.
 func (m *measurement) warn(stderr io.Writer) {
 	r := &m.result
-	if m.row.rate > 0 || m.target.warned || float64(r.Lost) <= maxLoss*float64(r.Sent) {
+	if m.target.warned || float64(r.Lost) <= maxLoss*float64(r.Sent) {
 		return
 	}
 	m.target.warned = true

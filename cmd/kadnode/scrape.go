@@ -88,8 +88,16 @@ func startScrapes(ctx context.Context, t *tracker.Tracker, hashes []krpc.ID) []c
 	return results
 }
 
+// counted returns n and what it counts, which takes an s unless n is 1.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 func (s *scraped) print(out output) error {
-	text := fmt.Sprintf("%s %d seeds, %d other peers, by %d nodes", s.ih, s.res.Seeds, s.res.Peers, s.res.Nodes)
+	text := fmt.Sprintf("%s %s, %s, by %s", s.ih, counted(s.res.Seeds, "seed"), counted(s.res.Peers, "other peer"), counted(s.res.Nodes, "node"))
 	if s.res.Legacy > 0 {
 		text += fmt.Sprintf(" and %d without BEP 33", s.res.Legacy)
 	}

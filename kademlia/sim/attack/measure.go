@@ -22,13 +22,13 @@ const (
 
 // Outcome sums up how many peers were found that had been announced.
 type Outcome struct {
-	Searches int
-	Alarms   int     // searches that have met a crowd around the target
-	Found    int     // searches that found the announced peer
-	Stored   float64 // honest nodes that have stored a peer, on average
-	Queries  float64 // of a search, on average
-	First    time.Duration
-	Took     time.Duration // the median of a search, to its end
+	Searches int           // that were made: each looks for the peer of one target
+	Alarms   int           // searches that have met a crowd around the target; a naive client knows of none
+	Found    int           // searches that found the announced peer, whatever else they were told
+	Stored   float64       // honest nodes that have stored the peer of a target, on average; in peace 8 or some more
+	Queries  float64       // that a search sends, on average, to whomever
+	First    time.Duration // the median time to the announced peer, of the searches that found it
+	Took     time.Duration // the median time to the end of a search, found or not
 }
 
 // Share returns the share of the searches that found their peer.

@@ -38,7 +38,9 @@ type Host struct {
 	shifted map[krpc.ID]bool // targets beside which it was named
 }
 
-// NewParty returns a party without hosts.
+// NewParty returns a party without hosts. Hosts are passive: they answer who asks, and nobody asks
+// whom he does not know. So an attack begins with Court, unless the test itself tells somebody
+// of the party: one who joins through it, or is asked by Ask.
 func (f *Field) NewParty(tactic Tactic) *Party {
 	return &Party{Tactic: tactic, field: f, rng: f.rand(), at: make(map[netip.AddrPort]*Host), Replied: make(map[netip.AddrPort]bool)}
 }
@@ -119,7 +121,9 @@ func closest(nodes []krpc.NodeInfo, target krpc.ID, k int) []krpc.NodeInfo {
 }
 
 // Court has every host of the party ask honest nodes once, so that these get to know it:
-// the near ones closest to itself, and so many random ones. It takes an interval.
+// the near ones closest to itself, and so many random ones. It runs the world for the interval,
+// over which the hosts are spread. Who was asked pings a new neighbour at once and others two
+// minutes later, some 64 at a time, so that parties that are to be known well court again and again.
 func (p *Party) Court(near, random int, interval time.Duration) {
 	for i, h := range p.Hosts {
 		p.field.Clock.AfterFunc(interval*time.Duration(i)/time.Duration(len(p.Hosts)), func() {

@@ -56,7 +56,8 @@ func Near(target krpc.ID, bits int, rng *rand.Rand) krpc.ID {
 	return id
 }
 
-// Spread adds n hosts with random ids at the addresses that at returns.
+// Spread adds n hosts with random ids at the addresses that at returns. Nobody knows of them
+// before Court.
 func (p *Party) Spread(n int, at func(i int) netip.AddrPort) *Party {
 	for i := range n {
 		p.Add(krpc.RandomID(p.rng), at(i))
@@ -68,7 +69,8 @@ func (p *Party) Spread(n int, at func(i int) netip.AddrPort) *Party {
 // those of the honest nodes of any world that is simulated.
 const crowdBits = 18
 
-// Crowd adds n hosts with ids next to target, at the addresses that at returns.
+// Crowd adds n hosts with ids next to target, at the addresses that at returns. Nobody knows of
+// them before Court.
 func (p *Party) Crowd(target krpc.ID, n int, at func(i int) netip.AddrPort) *Party {
 	for i := range n {
 		p.Add(Near(target, crowdBits+i%64, p.rng), at(i))
