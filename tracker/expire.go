@@ -74,7 +74,7 @@ func (sh *shard) sweep(r *sweep, t uint32) (visits int) {
 		}
 		for f := range sw.peers {
 			a := &sw.peers[f]
-			sh.trim(family(f), a, t)
+			sh.trim(sw, family(f), t)
 			before := a.tally()
 			a.shrink()
 			sh.settle(family(f), before, a.tally())

@@ -99,6 +99,9 @@ func checkRestored(t *testing.T, s *Swarms) {
 			charged += hashCost
 			if sw.owner != 0 {
 				owned[sw.owner]++
+				if !hasPeerOfOwner(sh, sw) {
+					t.Fatalf("nobody is left in the owner's network in swarm %d", pos)
+				}
 			}
 			for f := range sw.peers {
 				checkArray(t, s, family(f), &sw.peers[f])
@@ -123,6 +126,17 @@ func checkRestored(t *testing.T, s *Swarms) {
 			t.Fatalf("the LRU holds %d of %d swarms", sh.lru.Len(), len(sh.swarms))
 		}
 	}
+}
+
+func hasPeerOfOwner(sh *shard, sw *swarm) bool {
+	for f := range sw.peers {
+		for b, w := sw.peers[f].b, family(f).width(); len(b) > 0; b = b[w:] {
+			if addr, _ := krpc.ParseCompactAddr(b[:w-stampLen]); sh.ownerOf(new(makePeerKey(addr))) == sw.owner {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func checkArray(t *testing.T, s *Swarms, f family, a *peerArray) {

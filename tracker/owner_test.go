@@ -84,3 +84,110 @@ func TestALocalSubnetHasNoBound(t *testing.T) {
 		t.Errorf("%d info-hashes are taken", taken)
 	}
 }
+
+// joined has the first one begin n info-hashes, and the second one join them.
+func joined(t *testing.T, s *Swarms, n int, first, second netip.AddrPort) {
+	t.Helper()
+	for i := range n {
+		mustAnnounce(t, s, numberedHash(i), first, true, start)
+		mustAnnounce(t, s, numberedHash(i), second, false, start)
+	}
+}
+
+var beginners = map[string]netip.AddrPort{
+	"a /24": netip.MustParseAddrPort("20.1.2.3:6881"),
+	"a /48": netip.MustParseAddrPort("[2a01:1:1:7::3]:6881"),
+}
+
+// charged returns how many info-hashes somebody is charged for.
+func charged(s *Swarms) (n int) {
+	for i := range s.shards {
+		for _, has := range s.shards[i].owners {
+			n += int(has)
+		}
+	}
+	return n
+}
+
+// Who has left is not charged for what others keep alive, in whichever family.
+func TestOwnersWhoHaveLeftAreNotCharged(t *testing.T) {
+	for name, first := range beginners {
+		for _, other := range []netip.AddrPort{publicPeer(70_000), netip.MustParseAddrPort("[2a01:1:2::1]:1")} {
+			t.Run(name, func(t *testing.T) {
+				const n = 2000
+				s := newSwarms(SwarmsConfig{})
+				joined(t, s, n, first, other)
+				if got := charged(s); got != n {
+					t.Fatalf("charged for %d info-hashes, want %d", got, n)
+				}
+				lifetime := time.Duration(s.limits.life) * tickLength
+				now := start.Add(lifetime / 2)
+				for i := range n {
+					mustAnnounce(t, s, numberedHash(i), other, false, now)
+					if i < n/4 { // another host of the network is as good
+						mustAnnounce(t, s, numberedHash(i), netip.AddrPortFrom(first.Addr().Next(), 1), false, now)
+					}
+				}
+				now = now.Add(lifetime/2 + 2*tickLength)
+				for s.Expire(now).Sub(now) == sweepPause {
+				}
+				if got := charged(s); got != n/4 {
+					t.Errorf("charged for %d info-hashes, want %d", got, n/4)
+				}
+				checkBooks(t, s)
+			})
+		}
+	}
+}
+
+// An owner whose last peer gives way to others in a full swarm is not charged; it is while another of
+// its peers takes that place.
+func TestOwnersWhoAreReplacedAreNotCharged(t *testing.T) {
+	for name, first := range beginners {
+		t.Run(name, func(t *testing.T) {
+			addr, others := first.Addr(), publicPeer
+			if addr.Is6() {
+				others = func(n int) netip.AddrPort {
+					b := [16]byte{0x2a, 2, 5: byte(n), 15: 1}
+					return netip.AddrPortFrom(netip.AddrFrom16(b), 6881)
+				}
+			}
+			s := newSwarms(SwarmsConfig{MaxPeers: 3})
+			for _, step := range []struct {
+				peer netip.AddrPort
+				want int
+			}{
+				{first, 1}, {others(1), 1}, {others(2), 1},
+				{netip.AddrPortFrom(addr.Next(), 1), 1}, // in the place of the first
+				{others(3), 1}, {others(4), 1}, {others(5), 0},
+				{first, 0}, // he only joins now
+			} {
+				mustAnnounce(t, s, numberedHash(0), step.peer, false, start)
+				if got := charged(s); got != step.want {
+					t.Fatalf("after %v: charged for %d, want %d", step.peer, got, step.want)
+				}
+				checkBooks(t, s)
+			}
+		})
+	}
+}
+
+// After a restart only who is alone in a swarm is charged: others perhaps only joined.
+func TestWhoOnlyJoinedIsNotChargedAfterARestart(t *testing.T) {
+	for name, first := range beginners {
+		t.Run(name, func(t *testing.T) {
+			s := newSwarms(SwarmsConfig{})
+			joined(t, s, 100, publicPeer(70_000), first)
+			for i := range 50 {
+				mustAnnounce(t, s, numberedHash(1000+i), first, false, start)
+				mustAnnounce(t, s, numberedHash(1000+i), netip.AddrPortFrom(first.Addr().Next(), 1), false, start)
+			}
+			now := start.Add(time.Minute)
+			again := restarted(t, SwarmsConfig{}, snapshot(s, now), now)
+			if got := charged(again); got != 50 {
+				t.Errorf("charged for %d info-hashes, want 50", got)
+			}
+			checkRestored(t, again)
+		})
+	}
+}

@@ -32,6 +32,14 @@ func (f family) width() int {
 	return width6
 }
 
+// site returns the bits of the first 8 bytes of an entry that tell the /24 or the /48.
+func (f family) site() uint64 {
+	if f == v4 {
+		return subnetBits4
+	}
+	return siteBits6
+}
+
 // peerKey is a peer's address in the form in which a peerArray is searched.
 type peerKey struct {
 	entry  [width6]byte // the entry to be, its stamp still zero

@@ -44,7 +44,7 @@ func (sh *shard) restore(ih *krpc.ID, f family, entries []byte, r restoring) err
 		return nil // there is no room
 	}
 	w, a := f.width(), &sw.peers[f]
-	sh.trim(f, a, r.now)
+	sh.trim(sw, f, r.now)
 	sh.reserve(f, a, len(entries)/w)
 	newest := lastStamp(entries)
 	for e := entries; len(e) > 0; e = e[w:] {
@@ -129,11 +129,11 @@ func (sh *shard) restorePeer(sw *swarm, p *peerKey, seed bool, t uint32, r resto
 	if drop >= 0 && (a.len() == 0 || a.tick(drop) > t) {
 		return
 	}
+	sh.ownRestored(sw, p)
 	before := a.tally()
 	if drop >= 0 {
 		a.drop(drop)
 	}
 	a.insert(p, seed, t)
-	sh.own(sw, p)
 	sh.settle(p.family, before, a.tally())
 }

@@ -58,18 +58,21 @@ func (sh *shard) announce(ih *krpc.ID, p *peerKey, seed bool, t uint32) error {
 		sh.own(sw, p)
 	}
 	a := &sw.peers[p.family]
-	sh.trim(p.family, a, t)
+	sh.trim(sw, p.family, t)
 	near := a.scan(p)
 	drop, err := sh.admit(sw, p, near, t)
-	if err != nil {
+	switch {
+	case err != nil:
 		return sh.refuse(err)
+	case drop >= 0 && near.found < 0:
+		sh.counts.replaced++
+		if head, found := sh.ownersAmong(sw, p.family, drop, 1); found {
+			defer sh.release(sw, p.family, head) // when p is there, which may be of the same network
+		}
 	}
 	before := a.tally()
 	if drop >= 0 {
 		a.drop(drop)
-		if near.found < 0 {
-			sh.counts.replaced++
-		}
 	}
 	a.push(p, seed, t)
 	sh.settle(p.family, before, a.tally())
@@ -84,7 +87,7 @@ func (sh *shard) full(sw *swarm, p *peerKey, t uint32) bool {
 		err = sh.makeRoomForHash(p, t)
 	} else {
 		a := &sw.peers[p.family]
-		sh.trim(p.family, a, t)
+		sh.trim(sw, p.family, t)
 		if near := a.scan(p); near.ip == 0 {
 			_, err = sh.admit(sw, p, near, t)
 		}
@@ -234,11 +237,21 @@ func (sh *shard) remove(sw *swarm) {
 	}
 }
 
-// trim removes the expired peers of one of the shard's arrays.
-func (sh *shard) trim(f family, a *peerArray, t uint32) {
+// trim removes the expired peers of a family from one of the shard's swarms.
+func (sh *shard) trim(sw *swarm, f family, t uint32) {
+	a := &sw.peers[f]
+	n := a.stale(t, sh.limits.life)
+	if n == 0 {
+		return
+	}
+	head, found := sh.ownersAmong(sw, f, 0, n)
 	before := a.tally()
-	sh.counts.expired += uint64(a.trim(t, sh.limits.life))
+	a.trim(n)
 	sh.settle(f, before, a.tally())
+	sh.counts.expired += uint64(n)
+	if found {
+		sh.release(sw, f, head)
+	}
 }
 
 // settle books the change of one of the shard's arrays.

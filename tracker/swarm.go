@@ -22,6 +22,8 @@ const gone = -1
 
 func (sw *swarm) removed() bool { return sw.pos == gone }
 
+func (sw *swarm) empty() bool { return sw.peers[v4].len()+sw.peers[v6].len() == 0 }
+
 // dead reports whether every peer of sw has expired at tick t.
 func (sw *swarm) dead(t, life uint32) bool {
 	return sw.peers[v4].dead(t, life) && sw.peers[v6].dead(t, life)
@@ -91,14 +93,10 @@ func (a *peerArray) stale(t, life uint32) int {
 	return sort.Search(a.len(), func(i int) bool { return !expired(a.tick(i), t, life) })
 }
 
-// trim removes the expired entries and returns their number.
-func (a *peerArray) trim(t, life uint32) int {
-	n := a.stale(t, life)
-	if n > 0 {
-		a.seeds -= uint32(a.seedsAmong(n))
-		a.b = a.b[:copy(a.b, a.b[n*int(a.width):])]
-	}
-	return n
+// trim removes the first n entries, which are those that have expired.
+func (a *peerArray) trim(n int) {
+	a.seeds -= uint32(a.seedsAmong(n))
+	a.b = a.b[:copy(a.b, a.b[n*int(a.width):])]
 }
 
 // seedsAmong returns the number of seeds among the first n entries.

@@ -56,7 +56,7 @@ func TestPeerArrayAgesAcrossTheStampsWrap(t *testing.T) {
 				}
 				p := peer{r.IntN(40), r.IntN(2) == 0, now}
 				key := makePeerKey(publicPeer(p.n))
-				a.trim(now, life)
+				a.trim(a.stale(now, life))
 				if i := a.scan(&key).found; i >= 0 {
 					a.drop(i)
 					model = slices.DeleteFunc(model, func(q peer) bool { return q.n == p.n })

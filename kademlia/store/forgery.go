@@ -19,22 +19,27 @@ const (
 	// forgeriesRate is the same for all sources together: 3 % of a core. Beyond it, only those
 	// who have put something genuine lately are heard.
 	forgeriesRate = 500
-	// forgeryCells and signerCells are 32 KiB each, which only who meets a forger needs.
-	forgeryCells = 4096
-	signerCells  = 4096
+	// signerBurst is what a source that has put something genuine has beside this, at the same
+	// rate: anybody can sign something of his own. All cells of these together are 2.5 % of a core.
+	signerBurst = 1
+	// forgeryCells are 512 KiB, which only who meets a forger needs. forgeriesRate leaves 5000 of
+	// them in debt, about, so that hardly a newcomer in 100 000 has to share one with a forger.
+	forgeryCells = 65536
+	// signerCells are 32 KiB, for those who have put something genuine, and as much for what they
+	// have beside the others.
+	signerCells = 4096
 )
 
 // forgeries is the budget for the verification of signatures that turn out to be bad. It begins
-// with the first of them. It takes no lock.
+// with the first of them, and those who sign well are known from their first signature on. A source is
+// an IPv4 address or an IPv6 /48. It takes no lock.
 type forgeries struct {
-	seed   [2]uint64
-	budget atomic.Pointer[forgeryBudget]
+	seed    [2]uint64
+	signers atomic.Pointer[krpc.Proven]
+	budget  atomic.Pointer[forgeryBudget]
 }
 
-type forgeryBudget struct {
-	each, all *krpc.Limiter
-	signers   *krpc.Proven
-}
+type forgeryBudget struct{ each, all, signer *krpc.Limiter }
 
 // everybody stands for all sources in the limit on these.
 var everybody = netip.IPv6Unspecified()
@@ -45,31 +50,54 @@ func (f *forgeries) allows(from netip.Addr, now time.Time) bool {
 	if b == nil {
 		return true
 	}
-	return !b.each.Spent(from, now) && (!b.all.Spent(everybody, now) || b.signers.Has(from, now))
+	source := sourceOf(from)
+	return f.signers.Load().Has(from, now) && !b.signer.Spent(source, now) ||
+		!b.all.Spent(everybody, now) && !b.each.Spent(source, now)
 }
 
 // verified takes note of how a signature turned out to be.
 func (f *forgeries) verified(from netip.Addr, good bool, now time.Time) {
-	b := f.budget.Load()
-	switch {
-	case good && b == nil:
-	case good:
-		b.signers.Add(from, now)
-	default:
-		if b == nil {
-			b = f.begin()
-		}
-		b.each.Allow(from, now)
-		b.all.Allow(everybody, now)
+	if good {
+		f.knownSigners().Add(from, now)
+		return
 	}
+	b, source := f.begun(), sourceOf(from)
+	if f.signers.Load().Has(from, now) && b.signer.Allow(source, now) {
+		return
+	}
+	b.each.Allow(source, now)
+	b.all.Allow(everybody, now)
 }
 
-func (f *forgeries) begin() *forgeryBudget {
+// sourceOf returns what stands for the source at a: a site has any number of addresses and 65 536 /64.
+func sourceOf(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return a
+	}
+	site, _ := a.Prefix(48) // there is no error for IPv6
+	return site.Addr()
+}
+
+// knownSigners returns those who have put something genuine, from the first one on.
+func (f *forgeries) knownSigners() *krpc.Proven {
+	if s := f.signers.Load(); s != nil {
+		return s
+	}
 	r := rand.New(rand.NewPCG(f.seed[0], f.seed[1]))
+	f.signers.CompareAndSwap(nil, krpc.NewProven(signerCells, r))
+	return f.signers.Load()
+}
+
+// begun returns the budget, which begins if it has not yet.
+func (f *forgeries) begun() *forgeryBudget {
+	if b := f.budget.Load(); b != nil {
+		return b
+	}
+	r := rand.New(rand.NewPCG(f.seed[1], f.seed[0]))
 	f.budget.CompareAndSwap(nil, &forgeryBudget{
-		each:    krpc.NewLimiter(forgeryRate, forgeryBurst, forgeryCells, r),
-		all:     krpc.NewLimiter(forgeriesRate, forgeriesRate, 1, r),
-		signers: krpc.NewProven(signerCells, r),
+		each:   krpc.NewLimiter(forgeryRate, forgeryBurst, forgeryCells, r),
+		all:    krpc.NewLimiter(forgeriesRate, forgeriesRate, 1, r),
+		signer: krpc.NewLimiter(forgeryRate, signerBurst, signerCells, r),
 	})
 	return f.budget.Load()
 }
