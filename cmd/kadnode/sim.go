@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -70,6 +69,7 @@ func newSimCommand() *cobra.Command {
 			if o.soaks() {
 				run = s.soak
 			}
+			defer heapOfWorlds()()
 			err := run(cmd.Context())
 			if cmd.Context().Err() != nil {
 				return errors.New("interrupted")
@@ -106,9 +106,6 @@ func (o *simOptions) soaks() bool { return o.soak > 0 || o.seeds > 0 }
 // mayChurn tells whether programs come and go in the scenario.
 func (o *simOptions) mayChurn() bool { return o.scenario == "churn" || o.scenario == "everything" }
 
-// patientNodes is how many nodes are given the time to settle unless it is said that they are to.
-const patientNodes = 10_000
-
 // ofOneRun are the flags that do not go with random worlds.
 var ofOneRun = [...]string{"scenario", "nodes", "minutes", "lookups", "loss", "session", "shape", "family", "skip-final", "plot"}
 
@@ -131,7 +128,7 @@ func (o *simOptions) check(fs *pflag.FlagSet) error {
 		}
 	}
 	if !fs.Changed("skip-final") {
-		o.hasty = o.nodes > patientNodes
+		o.hasty = o.nodes > scenario.LargeWorld
 	}
 	if o.soaks() && !fs.Changed("seed") {
 		var b [4]byte
@@ -168,16 +165,13 @@ const progressEvery = 2 * time.Second
 
 func (s *simulation) runOne(ctx context.Context) error {
 	if s.o.plot != "" {
-		if err := os.MkdirAll(s.o.plot, 0o755); err != nil {
-			return fmt.Errorf("plot: %w", err)
+		if err := tryPlots(s.o.plot); err != nil {
+			return err
 		}
 	}
 	cfg := s.o.config()
-	cfg.Progress = s.progress(ctx)
+	cfg.Progress = s.progress(ctx, "")
 	r, err := scenario.Run(cfg)
-	if errors.Is(err, scenario.ErrStopped) {
-		return err
-	}
 	if err := s.out.print(r.String(), r); err != nil {
 		return err
 	}
@@ -190,15 +184,19 @@ func (s *simulation) runOne(ctx context.Context) error {
 	return nil
 }
 
-// progress returns a scenario.Config.Progress that tells of it and ends with ctx.
-func (s *simulation) progress(ctx context.Context) func(scenario.Progress) bool {
+// progress returns a scenario.Config.Progress that tells of it, after the name of the world if it
+// has one, and ends with ctx.
+func (s *simulation) progress(ctx context.Context, name string) func(scenario.Progress) bool {
 	began := time.Now()
 	told, events := began, uint64(0)
+	if name != "" {
+		name += ": "
+	}
 	return func(p scenario.Progress) bool {
 		if now := time.Now(); now.Sub(told) >= progressEvery {
 			rate := float64(p.Events-events) / now.Sub(told).Seconds()
-			fmt.Fprintf(s.stderr, "%v of %v virtual, %v real: %d nodes, %.0f events/s\n",
-				p.Time.Round(time.Second), p.Of.Round(time.Second), now.Sub(began).Round(time.Second), p.Nodes, rate)
+			fmt.Fprintf(s.stderr, "%s%v of %v virtual, %v real: %d nodes, %.0f events/s\n",
+				name, p.Time.Round(time.Second), p.Of.Round(time.Second), now.Sub(began).Round(time.Second), p.Nodes, rate)
 			told, events = now, p.Events
 		}
 		return ctx.Err() == nil

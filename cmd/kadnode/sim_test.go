@@ -25,6 +25,15 @@ func TestSim(t *testing.T) {
 	if err := json.Unmarshal([]byte(object.stdout), &r); err != nil {
 		t.Fatal(err)
 	}
+	if r.Verdict != scenario.VerdictHeld || r.FaultMinutes != 10 || r.Loss != .1 || r.Session != 1200 || r.Shape != .6 || r.Family != "mixed" || r.SkipFinal {
+		t.Errorf("verdict %q of %+v", r.Verdict, r.Settings)
+	}
+	const replay = "kadnode sim --scenario loss --seed 3 --nodes 8 --minutes 10 --loss 0.1 --session 20m0s --shape 0.6 --family mixed"
+	for _, want := range []string{"run: mixed, 10 minutes of faults,", "verdict: invariants held; what was acknowledged was found\n", "replay: " + replay + "\n"} {
+		if !strings.Contains(people.stdout, want) || r.Replay != replay {
+			t.Errorf("replay %q and, in place of %q:\n%s", r.Replay, want, people.stdout)
+		}
+	}
 	if r.Nodes != 8 || r.GetPeers.Count == 0 || r.Load.Mean == 0 || r.Tables.Contacts == 0 || !strings.Contains(people.stdout, r.TraceHash) {
 		t.Errorf("%+v, after\n%s", r, people.stdout)
 	}
@@ -32,13 +41,17 @@ func TestSim(t *testing.T) {
 
 func TestSimDrawsPlots(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "plots")
-	kadnode(t, "sim", "--nodes", "10", "--minutes", "1", "--skip-final", "--plot", dir).expect(t, exitDone, "calm")
+	drawn := kadnode(t, "sim", "--nodes", "10", "--minutes", "1", "--skip-final", "--plot", dir)
+	drawn.expect(t, exitDone, "was not asked, since --skip-final")
 	for _, name := range []string{"hops.svg", "churn.svg", "load.svg", "times.svg"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		checkXML(t, name, b)
+		if !strings.Contains(drawn.stderr, "wrote "+filepath.Join(dir, name)) {
+			t.Errorf("%s is not told of: %s", name, drawn.stderr)
+		}
 		if !bytes.Contains(b, []byte("polyline")) || bytes.Contains(b, []byte("NaN")) || bytes.Contains(b, []byte("Inf")) {
 			t.Errorf("%s: %s", name, b)
 		}
@@ -51,10 +64,16 @@ func TestSimPlotsNeedADirectory(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := kadnode(t, "sim", "--nodes", "10", "--minutes", "1", "--plot", file)
-	r.expect(t, exitFailed, "")
-	if r.stdout != "" || !strings.Contains(r.stderr, "plot: ") {
-		t.Errorf("%s%s", r.stdout, r.stderr)
+	full := t.TempDir()
+	if err := os.Mkdir(filepath.Join(full, "times.svg"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{file, full} {
+		r := kadnode(t, "sim", "--nodes", "10", "--minutes", "1", "--plot", dir)
+		r.expect(t, exitFailed, "")
+		if r.stdout != "" || !strings.Contains(r.stderr, "plot: ") {
+			t.Errorf("%s%s", r.stdout, r.stderr)
+		}
 	}
 }
 
@@ -73,7 +92,7 @@ func TestSimSoaks(t *testing.T) {
 	object := kadnode(t, "sim", "--soak-seeds", "3", "--seed", "7", "--json")
 	object.expect(t, exitDone, "")
 	var o soakObject
-	if err := json.Unmarshal([]byte(object.stdout), &o); err != nil || o.Worlds != 3 || o.FirstSeed != 7 || o.Datagrams == 0 {
+	if err := json.Unmarshal([]byte(object.stdout), &o); err != nil || o.Verdict != scenario.VerdictHeld || o.Worlds != 3 || o.FirstSeed != 7 || o.Datagrams == 0 {
 		t.Errorf("%+v, %v", o, err)
 	}
 	kadnode(t, "sim", "--soak", "100ms").expect(t, exitDone, "no invariant was broken")
@@ -90,11 +109,11 @@ func TestSimExplainsWhatIsBroken(t *testing.T) {
 }
 
 func TestSimIsInterrupted(t *testing.T) {
-	for _, args := range [][]string{{"sim", "--nodes", "100000"}, {"sim", "--soak", "1h"}} {
+	for _, args := range [][]string{{"sim", "--nodes", "100000", "--json"}, {"sim", "--soak", "1h", "--json"}} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		var out bytes.Buffer
-		if status := execute(ctx, args, &out, &out); status != exitFailed || !strings.Contains(out.String(), "interrupted") {
+		if status := execute(ctx, args, &out, &out); status != exitFailed || !strings.Contains(out.String(), `"verdict":"interrupted"`) {
 			t.Errorf("%v: status %d\n%s", args, status, &out)
 		}
 	}

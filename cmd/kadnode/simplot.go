@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -37,8 +38,38 @@ func (s *simulation) plot(ctx context.Context, r scenario.Report) error {
 	if err != nil {
 		return err
 	}
-	for name, c := range map[string]*chart{"hops.svg": hops, "churn.svg": churn, "load.svg": plotLoad(r), "times.svg": plotTimes(r)} {
-		if err := os.WriteFile(filepath.Join(s.o.plot, name), c.svg(), plotFileMode); err != nil {
+	for i, c := range [...]*chart{hops, churn, plotLoad(r), plotTimes(r)} {
+		path := filepath.Join(s.o.plot, plotFiles[i])
+		if err := os.WriteFile(path, c.svg(), plotFileMode); err != nil {
+			return fmt.Errorf("plot: %w", err)
+		}
+		fmt.Fprintf(s.stderr, "wrote %s\n", path)
+	}
+	return nil
+}
+
+// plotFiles are what plot writes.
+var plotFiles = [...]string{"hops.svg", "churn.svg", "load.svg", "times.svg"}
+
+// tryPlots makes the directory of plots, and sees whether each can be written there: a run is long,
+// and it would be a pity to find out at its end.
+func tryPlots(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("plot: %w", err)
+	}
+	probe, err := os.CreateTemp(dir, ".kadnode-plot-*")
+	if err != nil {
+		return fmt.Errorf("plot: %w", err)
+	}
+	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
+		return fmt.Errorf("plot: %w", err)
+	}
+	for _, name := range plotFiles {
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY, 0)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("plot: %w", err)
 		}
 	}
@@ -55,7 +86,7 @@ func (s *simulation) plotHops(ctx context.Context, most int) (*chart, error) {
 	for _, n := range append(sizes, most) {
 		calm, _ := scenario.Named("calm")
 		r, err := scenario.Run(scenario.Config{Scenario: calm, Seed: s.o.seed, Nodes: n, Length: plotMinutes * time.Minute,
-			Lookups: plotLookups, SkipFinal: true, Progress: s.progress(ctx)})
+			Lookups: plotLookups, SkipFinal: true, Progress: s.progress(ctx, fmt.Sprintf("hops, %d nodes", n))})
 		if err != nil {
 			return nil, s.explain(err)
 		}
@@ -74,7 +105,7 @@ func (s *simulation) plotChurn(ctx context.Context, most int) (*chart, error) {
 	for _, minutes := range churnSessions {
 		cfg := s.o.config()
 		cfg.Scenario, _ = scenario.Named("churn")
-		cfg.Nodes, cfg.Session, cfg.Progress = min(most, churnNodes), minutes*time.Minute, s.progress(ctx)
+		cfg.Nodes, cfg.Session, cfg.Progress = min(most, churnNodes), minutes*time.Minute, s.progress(ctx, fmt.Sprintf("churn, sessions of %d minutes", minutes))
 		cfg.Lookups, cfg.SkipFinal = 10*cfg.Nodes, true
 		r, err := scenario.Run(cfg)
 		if err != nil {

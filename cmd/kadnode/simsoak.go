@@ -5,16 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/kadnode/kadnode/kademlia/sim/scenario"
 )
-
-// soakGC is how far the heap grows before it is collected, in percent of what is in use: that is
-// little, and a world makes much garbage.
-const soakGC = 400
 
 // soakTally is what random worlds have come to.
 type soakTally struct {
@@ -30,13 +25,14 @@ type soakTally struct {
 
 // soakObject is what is printed of it.
 type soakObject struct {
-	Worlds       int     `json:"worlds"`
-	FirstSeed    uint64  `json:"first_seed"`
-	VirtualHours float64 `json:"virtual_hours"`
-	Datagrams    uint64  `json:"datagrams"`
-	Seconds      float64 `json:"seconds"`
-	Broken       string  `json:"broken,omitempty"`
-	Replay       string  `json:"replay,omitempty"`
+	Verdict      scenario.Verdict `json:"verdict"`
+	Worlds       int              `json:"worlds"` // that have ended
+	FirstSeed    uint64           `json:"first_seed"`
+	VirtualHours float64          `json:"virtual_hours"`
+	Datagrams    uint64           `json:"datagrams"`
+	Seconds      float64          `json:"seconds"`
+	Broken       string           `json:"broken,omitempty"`
+	Replay       string           `json:"replay,omitempty"`
 }
 
 // soak runs random worlds, one a core, until one is broken, the time is over, or all were run.
@@ -53,7 +49,6 @@ func (s *simulation) soak(ctx context.Context) error {
 		timely, cancel = context.WithTimeout(ctx, s.o.soak)
 		defer cancel()
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(soakGC))
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
@@ -64,13 +59,15 @@ func (s *simulation) soak(ctx context.Context) error {
 	}
 	workers.Wait()
 	o := soakObject{
-		Worlds: t.worlds, FirstSeed: s.o.seed, VirtualHours: t.virtual.Hours(), Datagrams: t.datagrams,
+		Verdict: scenario.VerdictHeld, Worlds: t.worlds, FirstSeed: s.o.seed, VirtualHours: t.virtual.Hours(), Datagrams: t.datagrams,
 		Seconds: time.Since(began).Seconds(),
 	}
 	verdict := "no invariant was broken"
 	var b *scenario.Broken
 	if errors.As(t.broken, &b) {
-		o.Broken, o.Replay, verdict = b.Error(), b.Replay, "an invariant was broken by seed "+fmt.Sprint(b.Seed)
+		o.Verdict, o.Broken, o.Replay, verdict = scenario.VerdictBroken, b.Error(), b.Replay, "an invariant was broken by seed "+fmt.Sprint(b.Seed)
+	} else if ctx.Err() != nil {
+		o.Verdict, verdict = scenario.VerdictInterrupted, "interrupted; no invariant was broken until then"
 	}
 	text := fmt.Sprintf("%d worlds from seed %d on, %.0f virtual hours, %d datagrams, in %.0f s: %s",
 		o.Worlds, o.FirstSeed, o.VirtualHours, o.Datagrams, o.Seconds, verdict)

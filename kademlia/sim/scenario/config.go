@@ -52,6 +52,10 @@ type Progress struct {
 	Events uint64
 }
 
+// LargeWorld is the number of nodes above which a world is a large one: it has less time to form,
+// and is not given the time to settle unless that is asked for.
+const LargeWorld = 10_000
+
 const (
 	// watched is how many hosts are held to the invariants unless Config says otherwise.
 	watched = 2000
@@ -83,6 +87,14 @@ func setDefault[T int | time.Duration](field *T, value T) {
 	if *field <= 0 {
 		*field = value
 	}
+}
+
+// formTime returns what the world has to find together after the last one has joined.
+func (c *Config) formTime() time.Duration {
+	if c.Nodes > LargeWorld {
+		return largeFormTime
+	}
+	return formTime
 }
 
 // setChurn applies Session and Shape.
@@ -129,8 +141,11 @@ func (c *Config) Replay() string {
 	if c.Lookups > 0 {
 		fmt.Fprintf(&b, " --lookups %d", c.Lookups)
 	}
-	if c.SkipFinal {
+	switch {
+	case c.SkipFinal:
 		b.WriteString(" --skip-final")
+	case c.Nodes > LargeWorld:
+		b.WriteString(" --skip-final=false")
 	}
 	if c.Family != V4 && c.Scenario.Name != everything {
 		fmt.Fprintf(&b, " --family %v", c.Family)

@@ -41,7 +41,6 @@ func (w *world) final() {
 	if w.stopped {
 		return
 	}
-	w.measureTables()
 	w.checkTables()
 	demands := append(w.demandedPeers(), w.demandedItems()...)
 	for range finalTries {
@@ -79,7 +78,7 @@ func (w *world) checkTables() {
 	if share := float64(silent) / float64(max(contacts, 1)); share > maxSilentShare && contacts > 100 {
 		w.broken("%.1f%% of the contacts are overdue for a ping", 100*share)
 	}
-	if t := w.report.tables; t.Dead > maxDeadShare && t.Dead*t.Contacts > 1 {
+	if t := w.measureTables(settledTime); t.Dead > maxDeadShare && t.Dead*t.Contacts > 1 {
 		w.broken("%.1f%% of the contacts are dead, though nothing has gone wrong for %v", 100*t.Dead, SettleTime)
 	}
 }

@@ -40,6 +40,7 @@ type host struct {
 	since    time.Time // it has been there
 	received uint64    // datagrams
 	minute   uint64    // of these, before this minute
+	before   uint64    // of these, before things went wrong
 }
 
 // end is one of a host's addresses.

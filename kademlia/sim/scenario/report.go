@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kadnode/kadnode/kademlia"
-	"github.com/kadnode/kadnode/krpc"
 )
 
 // Report is what has come of a run. Shares are 0 to 1, times in seconds.
@@ -22,6 +20,9 @@ type Report struct {
 	Sent      uint64  `json:"sent"`     // datagrams
 	Received  uint64  `json:"received"` // of these
 	TraceHash string  `json:"trace_hash"`
+	Settings
+	Verdict Verdict `json:"verdict"`
+	Replay  string  `json:"replay"` // the command that runs the same again
 
 	// Lookups are for random ids, GetPeers for an info-hash of which a peer is up, announced
 	// and not the one who asks, Gets for an item that was stored less than two hours ago.
@@ -32,10 +33,46 @@ type Report struct {
 	Puts     Operations `json:"puts"`
 
 	// Load is the datagrams a second that a node receives while things go wrong: its mean over
-	// time, by node.
+	// that time, by node.
 	Load         Distribution `json:"load"`
 	LoadOverTime []LoadMinute `json:"load_over_time"`
-	Tables       Tables       `json:"tables"`
+	// Tables are those at the end of that time. They are not there if the run has not come so far.
+	Tables Tables `json:"tables"`
+}
+
+// Verdict is how a run has ended.
+type Verdict string
+
+// The verdicts. What was held to is all of it only if the run was not to skip the final.
+const (
+	VerdictHeld        Verdict = "held"        // nothing was found that must not be
+	VerdictBroken      Verdict = "broken"      // an invariant does not hold
+	VerdictInterrupted Verdict = "interrupted" // Config.Progress has ended it; until then all held
+)
+
+// Settings are what was run, with the defaults that Config leaves to the run.
+type Settings struct {
+	Family       string  `json:"family"`
+	FaultMinutes float64 `json:"fault_minutes"` // of virtual time, in which things go wrong
+	LookupRate   int     `json:"lookups_an_hour"`
+	Loss         float64 `json:"loss"`            // beside the scenario's
+	Session      float64 `json:"session_seconds"` // mean, of churn; 0: there is none
+	Shape        float64 `json:"shape"`           // of these; 1: exponential; 0: there is no churn
+	SkipFinal    bool    `json:"skip_final"`
+}
+
+// settings returns what c, which has its defaults, says.
+func (c *Config) settings() Settings {
+	s := Settings{Family: c.Family.String(), FaultMinutes: c.Length.Minutes(), LookupRate: c.Lookups, Loss: c.Loss, SkipFinal: c.SkipFinal}
+	for _, f := range c.Scenario.Faults {
+		if f.Kind == Churn {
+			s.Session, s.Shape = f.Time.Seconds(), f.Shape
+			if s.Shape <= 0 {
+				s.Shape = 1
+			}
+		}
+	}
+	return s
 }
 
 // Operations are a number of lookups of a kind.
@@ -68,7 +105,7 @@ type LoadMinute struct {
 	Max    float64 `json:"max"`
 }
 
-// Tables tells of the routing tables in the settled world.
+// Tables tells of the routing tables of hosts that have been up for some minutes.
 type Tables struct {
 	Contacts float64 `json:"contacts"` // mean
 	Dead     float64 `json:"dead"`     // share of the contacts that are handed out
@@ -81,6 +118,8 @@ type recorder struct {
 	compared                      int
 	exact                         float64
 	minutes                       []LoadMinute
+	faults                        struct{ began, ended time.Duration } // virtual; 0: not yet
+	load                          Distribution
 	tables                        Tables
 }
 
@@ -130,121 +169,22 @@ func summarize(values []float64) (d Distribution) {
 	return d
 }
 
-// maxCompared bounds the lookups that are compared with the truth: that looks at every node.
-const maxCompared = 2000
-
-// compare takes note of how many of the closest nodes a lookup of h has found.
-func (w *world) compare(h *host, v6 bool, target krpc.ID, res kademlia.LookupResult) {
-	if w.report.compared == maxCompared {
-		return
-	}
-	truth := w.closest(target, v6, kademlia.DefaultK+1)
-	truth = slices.DeleteFunc(truth, func(n krpc.NodeInfo) bool { return w.byAddr[n.Addr.Addr()] == h })
-	truth = truth[:min(len(truth), kademlia.DefaultK)]
-	if len(truth) == 0 {
-		return
-	}
-	found := 0
-	for _, n := range truth {
-		if slices.ContainsFunc(res.Closest, func(c kademlia.Contact) bool { return c.NodeInfo == n }) {
-			found++
-		}
-	}
-	w.report.compared++
-	w.report.exact += float64(found) / float64(len(truth))
-}
-
-// measureLoad takes note of the load of the last minute.
-func (w *world) measureLoad() {
-	var rates []float64
-	for _, h := range w.hosts {
-		if h.life != nil {
-			rates = append(rates, float64(h.received-h.minute)/60)
-		}
-		h.minute = h.received
-	}
-	d := summarize(rates)
-	w.report.minutes = append(w.report.minutes, LoadMinute{w.now().Minutes(), d.Mean, d.P99, d.Max})
-}
-
-// measuredTables bounds the tables that are compared with the truth.
-const measuredTables = 300
-
-// measureTables compares routing tables with the truth.
-func (w *world) measureTables() {
-	contacts, dead, near, missing, tables := 0, 0, 0, 0, 0
-	for _, h := range w.hosts[:min(len(w.hosts), measuredTables)] {
-		if !h.stable(settledTime) {
-			continue
-		}
-		for i, n := range h.life.nodes {
-			known := n.State().Contacts
-			tables++
-			contacts += len(known)
-			for _, c := range known {
-				if !w.lives(c) {
-					dead++
-				}
-			}
-			for _, c := range w.closest(n.ID(), h.ends[i].is6(), kademlia.DefaultK) {
-				if near++; c.ID != n.ID() && !slices.Contains(known, c) {
-					missing++
-				}
-			}
-		}
-	}
-	share := func(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
-	w.report.tables = Tables{share(contacts, tables), share(dead, contacts), share(missing, near)}
-}
-
-// lives tells whether there is such a node.
-func (w *world) lives(c krpc.NodeInfo) bool {
-	h := w.byAddr[c.Addr.Addr()]
-	if h == nil || h.life == nil {
-		return false
-	}
-	return slices.ContainsFunc(h.life.nodes, func(n *kademlia.Node) bool { return n.ID() == c.ID })
-}
-
 // result returns the report of the run so far.
-func (w *world) result() Report {
+func (w *world) result(verdict Verdict) Report {
 	s, rec := w.net.Stats(), &w.report
 	r := Report{
 		Scenario: w.cfg.Scenario.Name, Seed: w.cfg.Seed, Nodes: len(w.hosts), Started: w.programs,
 		Minutes: w.now().Minutes(), Events: w.events, Sent: s.Sent, Received: s.Delivered,
 		TraceHash: fmt.Sprintf("%016x", w.net.TraceHash()),
 		Lookups:   rec.lookups.result(), GetPeers: rec.getPeers.result(), Gets: rec.gets.result(), Puts: rec.puts.result(),
-		LoadOverTime: rec.minutes, Tables: rec.tables,
+		Load: rec.load, LoadOverTime: rec.minutes, Tables: rec.tables,
+		Settings: w.cfg.settings(), Verdict: verdict, Replay: w.replay,
 	}
 	if rec.compared > 0 {
 		r.Exact = rec.exact / float64(rec.compared)
 	}
-	var load []float64
-	for _, h := range w.hosts {
-		load = append(load, float64(h.received)/max(w.clock.Now().Sub(h.since).Seconds(), 1))
+	if rec.faults.ended == 0 {
+		r.Load = w.loadSinceFaults()
 	}
-	r.Load = summarize(load)
 	return r
-}
-
-// String returns the report in lines for people.
-func (r Report) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s, seed %d: %d nodes, %.0f virtual minutes, %d programs started, %d datagrams, trace %s\n",
-		r.Scenario, r.Seed, r.Nodes, r.Minutes, r.Started, r.Sent, r.TraceHash)
-	fmt.Fprintf(&b, "%-10s %8s %9s %17s %19s %17s\n", "", "count", "success", "hops mean p99", "messages p50 p99", "seconds p50 p90 p99")
-	for _, row := range []struct {
-		name string
-		o    Operations
-	}{{"lookups", r.Lookups}, {"get_peers", r.GetPeers}, {"gets", r.Gets}, {"puts", r.Puts}} {
-		o := row.o
-		fmt.Fprintf(&b, "%-10s %8d %8.2f%% %10.2f %6.0f %11.0f %7.0f %6.2f %6.2f %6.2f\n", row.name, o.Count, 100*o.Success,
-			o.Hops.Mean, o.Hops.P99, o.Messages.P50, o.Messages.P99, o.Seconds.P50, o.Seconds.P90, o.Seconds.P99)
-	}
-	fmt.Fprintf(&b, "first peer after %.3f s, %.3f s, %.3f s (p50, p90, p99)\n", r.GetPeers.First.P50, r.GetPeers.First.P90, r.GetPeers.First.P99)
-	fmt.Fprintf(&b, "lookups found %.2f%% of the closest nodes\n", 100*r.Exact)
-	fmt.Fprintf(&b, "load: %.2f datagrams a second and node, p99 %.2f, max %.2f\n", r.Load.Mean, r.Load.P99, r.Load.Max)
-	fmt.Fprintf(&b, "tables: %.1f contacts, %.2f%% of them dead, %.2f%% of the closest nodes missing",
-		r.Tables.Contacts, 100*r.Tables.Dead, 100*r.Tables.Missing)
-	return b.String()
 }

@@ -137,6 +137,55 @@ func TestPeersAreFoundUnderChurn(t *testing.T) {
 	}
 }
 
+// A few programs that hold many items are asked for all of them, whatever they allow strangers.
+func TestManyItems(t *testing.T) {
+	s, _ := Named("calm")
+	r := run(t, Config{Scenario: s, Seed: 1, Nodes: 3, Length: 5 * time.Minute, Lookups: 100_000, SkipFinal: true})
+	if r.Puts.Count < 500 || r.Puts.Success == 0 {
+		t.Errorf("%d puts, of which %.0f%% were stored", r.Puts.Count, 100*r.Puts.Success)
+	}
+}
+
+// The report of a run is of the time in which things go wrong, whatever comes then, and says so.
+func TestReportIsOfTheFaults(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it is about numbers, and one goroutine")
+	}
+	cfg := Config{Scenario: Scenario{Name: "loss", Faults: []Fault{{Kind: Loss, To: 1, Share: .1}}}, Seed: 2, Nodes: 20, Length: 10 * time.Minute}
+	settled := run(t, cfg)
+	cfg.SkipFinal = true
+	hasty := run(t, cfg)
+	if settled.Load != hasty.Load || settled.Tables != hasty.Tables || hasty.Tables.Contacts == 0 {
+		t.Errorf("load %+v and %+v, tables %+v and %+v", settled.Load, hasty.Load, settled.Tables, hasty.Tables)
+	}
+	if settled.Verdict != VerdictHeld || settled.SkipFinal || !hasty.SkipFinal || !strings.Contains(hasty.Replay, "--skip-final") {
+		t.Errorf("%+v, %+v", settled.Settings, hasty.Settings)
+	}
+}
+
+// A row without a count has nothing to tell, and all rows have the columns of the header.
+func TestRowsLineUp(t *testing.T) {
+	text := Report{GetPeers: Operations{Count: 12, Success: 1}}.String()
+	table := strings.Split(text, "\n")[2:7]
+	for _, row := range table {
+		if len(row) != len(table[0]) {
+			t.Errorf("%d columns, want %d:\n%s", len(row), len(table[0]), text)
+		}
+	}
+	if strings.Count(table[1], " -") != 9-1 || strings.Contains(text, "NaN") {
+		t.Error(text)
+	}
+}
+
+// A large world is replayed with what its size decides otherwise.
+func TestReplayOfLargeWorlds(t *testing.T) {
+	calm, _ := Named("calm")
+	cfg := Config{Scenario: calm, Seed: 1, Nodes: LargeWorld + 1}
+	if got := cfg.Replay(); !strings.HasSuffix(got, "--skip-final=false") {
+		t.Error(got)
+	}
+}
+
 // scaled returns how many to make of n. The race detector makes fifteen seconds of one.
 func scaled(n int) int {
 	if raceEnabled {

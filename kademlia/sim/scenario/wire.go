@@ -98,17 +98,17 @@ func (o *outbox) release(p *program) bool {
 // checkAnswer holds what e has answered to m, which came from an address, to what any answer
 // must be.
 func (w *world) checkAnswer(e *end, from netip.AddrPort, m *krpc.Message, bad error) {
-	o, r, name := &w.outbox, &w.leaving, e.host.name()
+	o, r := &w.outbox, &w.leaving
 	switch {
 	case o.pushed > 1:
-		w.broken("%v answers %d times", name, o.pushed)
+		w.broken("%v answers %d times", e.host.name(), o.pushed)
 	case bad != nil || m.Kind != krpc.KindQuery:
-		w.broken("%v answers to what is no query", name)
+		w.broken("%v answers to what is no query", e.host.name())
 	case o.to != from:
-		w.broken("%v answers %v a query of %v", name, o.to, from)
+		w.broken("%v answers %v a query of %v", e.host.name(), o.to, from)
 	}
 	if err := r.Decode(o.b); err != nil || r.Kind == krpc.KindQuery {
-		w.broken("%v answers with what is no reply: %q", name, o.b)
+		w.broken("%v answers with what is no reply: %q", e.host.name(), o.b)
 	}
 	limit := krpc.MaxReply
 	if r.V != nil {
@@ -116,8 +116,8 @@ func (w *world) checkAnswer(e *end, from netip.AddrPort, m *krpc.Message, bad er
 	}
 	switch {
 	case !bytes.Equal(r.TID, m.TID):
-		w.broken("%v answers to %x as if it were %x", name, m.TID, r.TID)
+		w.broken("%v answers to %x as if it were %x", e.host.name(), m.TID, r.TID)
 	case len(o.b) > limit:
-		w.broken("%v answers %v with %d bytes", name, m.Method, len(o.b))
+		w.broken("%v answers %v with %d bytes", e.host.name(), m.Method, len(o.b))
 	}
 }

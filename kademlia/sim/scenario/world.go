@@ -29,8 +29,10 @@ const (
 	// joinPause is the time between two programs that join a small world; a large one grows by
 	// a tenth a second.
 	joinPause = time.Second
-	// formTime is what the world has to find together after the last one has joined.
-	formTime = 8 * time.Minute
+	// formTime is what the world has to find together after the last one has joined. A large
+	// world has less: most of its nodes have been there for a while by then.
+	formTime      = 8 * time.Minute
+	largeFormTime = 3 * time.Minute
 	// SettleTime is what a world is given after the last fault, before what was acknowledged
 	// must be found: an interval of announces and one of kept items, tables that had the time
 	// to ping everybody twice, and the half of an hour in which the parts of a network that was
@@ -40,13 +42,14 @@ const (
 
 // world is a run.
 type world struct {
-	cfg   Config
-	clock *simnet.Clock
-	rand  *rand.Rand
-	net   *simnet.Network
-	base  simnet.Link
+	cfg    Config
+	replay string // Config.Replay, before the defaults
+	clock  *simnet.Clock
+	rand   *rand.Rand
+	net    *simnet.Network
+	base   simnet.Link
 
-	hosts    []*host // that have not left
+	hosts    []*host // that have not left, in the order of their indices
 	byAddr   map[netip.Addr]*host
 	grown    int // hosts that there have been
 	places   int // addresses
@@ -62,14 +65,14 @@ type world struct {
 	restarts bool // programs may be started again
 	active   []*Fault
 
-	ops       []*op
-	strangers int
-	history   history
-	report    recorder
+	ops     []*op
+	history history
+	report  recorder
 
 	// What is being delivered. There is one datagram at a time.
 	arriving, leaving, sending krpc.Message
 	outbox                     outbox
+	question                   krpc.Request // of the world itself; see program.holds
 
 	events  uint64
 	stopped bool
@@ -85,22 +88,23 @@ func Run(cfg Config) (Report, error) { return runWith(cfg, func(*world) {}) }
 // runWith is Run, with the world shown before it begins.
 func runWith(cfg Config, show func(*world)) (report Report, err error) {
 	w := newWorld(cfg.withDefaults())
+	w.replay = cfg.Replay()
 	defer func() {
 		if e := recover(); e != nil {
 			b, ok := e.(*Broken)
 			if !ok {
 				b = w.brokenBy(fmt.Sprintf("panic: %v\n%s", e, debug.Stack()))
 			}
-			b.Replay = cfg.Replay()
-			report, err = w.result(), b
+			b.Replay = w.replay
+			report, err = w.result(VerdictBroken), b
 		}
 	}()
 	show(w)
 	w.run()
 	if w.stopped {
-		err = ErrStopped
+		return w.result(VerdictInterrupted), ErrStopped
 	}
-	return w.result(), err
+	return w.result(VerdictHeld), nil
 }
 
 func newWorld(cfg Config) *world {
@@ -134,13 +138,13 @@ func (w *world) run() {
 		}
 		w.pass(joinPause)
 	}
-	w.pass(formTime)
+	w.pass(w.cfg.formTime())
+	w.beginFaults()
 	w.work()
 	w.schedule()
 	w.pass(w.cfg.Length)
-	if w.cfg.SkipFinal {
-		w.measureTables()
-	} else {
+	w.endFaults()
+	if !w.cfg.SkipFinal {
 		w.mendAll()
 		w.pass(SettleTime)
 		w.final()
@@ -154,7 +158,7 @@ func (w *world) length() time.Duration {
 	for ; up < w.cfg.Nodes; joining++ {
 		up += 1 + up/10
 	}
-	length := time.Duration(joining)*joinPause + formTime + w.cfg.Length
+	length := time.Duration(joining)*joinPause + w.cfg.formTime() + w.cfg.Length
 	if w.cfg.SkipFinal {
 		return length
 	}
@@ -219,12 +223,10 @@ func (w *world) resolve(asker *host, done func([]netip.AddrPort, error)) {
 	w.clock.AfterFunc(20*time.Millisecond, func() { done(addrs, nil) })
 }
 
-// limitedWorld is the largest world whose programs have the limit on new remotes, which
-// remembers a minute or two of addresses.
-const limitedWorld = 10_000
-
+// remotes returns the limit of a program on new remotes. It remembers a minute or two of
+// addresses: that is too much for those of a large world.
 func (w *world) remotes() *krpc.Remotes {
-	if w.cfg.Nodes > limitedWorld {
+	if w.cfg.Nodes > LargeWorld {
 		return nil
 	}
 	return krpc.NewRemotes(krpc.DefaultSendRemotes)
@@ -233,7 +235,8 @@ func (w *world) remotes() *krpc.Remotes {
 // retire takes h, which has left, out of the world.
 func (w *world) retire(h *host) {
 	h.leave()
-	w.hosts = slices.DeleteFunc(w.hosts, func(o *host) bool { return o == h })
+	i, _ := slices.BinarySearchFunc(w.hosts, h.index, func(o *host, index int) int { return o.index - index })
+	w.hosts = slices.Delete(w.hosts, i, i+1)
 }
 
 // close ends all programs: what is under way must end with them.
