@@ -47,7 +47,7 @@ var crowdNetworks = []int{100, 1000, 10_000, 1_000_000, 10_000_000}
 // In honest networks of any size not one lookup in 100 000 finds a crowd, and one in a hundred or
 // so looks closer.
 func TestHonestNetworksHaveNoCrowds(t *testing.T) {
-	rounds := 400_000
+	rounds := 100_000
 	if testing.Short() {
 		rounds = 20_000
 	}

@@ -15,6 +15,7 @@ import (
 // the buckets that are wider than k, where who was there first stays (Chan-Tin et al. on made-up
 // latencies).
 func TestQuickAnswersGainLittle(t *testing.T) {
+	wantFullSize(t)
 	t.Logf("-seed=%d", *seed)
 	play := func(nodes int, share float64, quick bool) (float64, Outcome) {
 		var p *Party
@@ -25,7 +26,7 @@ func TestQuickAnswersGainLittle(t *testing.T) {
 			}
 			return lognormal(from, to, r)
 		}
-		f := NewField(sim.Config{Nodes: scaled(nodes), Seed: *seed, Link: simnet.Link{Latency: latency}}, tracker.SwarmsConfig{})
+		f := NewField(sim.Config{Nodes: nodes, Seed: *seed, Link: simnet.Link{Latency: latency}}, tracker.SwarmsConfig{})
 		f.Clock.Run(30 * time.Minute)
 		p = f.NewParty(Collude)
 		p.SpreadBound(int(float64(len(f.Hosts))*share/(1-share)), Networks)
