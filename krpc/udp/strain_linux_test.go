@@ -16,16 +16,20 @@ func TestSocketSaysThatItIsStrained(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	c, err := NewClient(local, Config{})
-	if err != nil {
-		t.Fatal(err)
+	client := func() *Client {
+		c, err := NewClient(local, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
 	}
-	defer c.Close()
-	send := func(n int) {
+	send := func(c *Client, n int) {
 		for range n {
 			c.Push(netip.Addr{}, s.LocalAddr(), append(c.Buffer(), 1))
 		}
 	}
+	first, echo := client(), client() // a client is of one goroutine
 	strained := make(chan struct{})
 	said := false
 	s.Serve(func(time.Time, netip.AddrPort, []byte, krpc.Outbox) {
@@ -35,11 +39,11 @@ func TestSocketSaysThatItIsStrained(t *testing.T) {
 			said = true
 			close(strained)
 		default:
-			send(batchLen) // for one that is read
+			send(echo, batchLen) // for one that is read
 		}
 	})
-	send(1)
-	c.Flush()
+	send(first, 1)
+	first.Flush()
 	wait := time.After(5 * time.Second)
 	select {
 	case <-strained:
