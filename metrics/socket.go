@@ -11,7 +11,7 @@ func newSocketMetrics(d *descs) socketMetrics {
 	return socketMetrics{
 		packets: d.add("socket_packets_total", "Datagrams received and sent.", "family", "direction"),
 		bytes:   d.add("socket_bytes_total", "Payload of the datagrams received and sent.", "family", "direction"),
-		drops:   d.add("socket_drops_total", "Datagrams dropped: too long (truncated), from a source that no reply can reach (martian), or for want of room in the send buffer (send_buffer).", "family", "reason"),
+		drops:   d.add("socket_drops_total", "Datagrams dropped: too long (truncated), from a source that no reply can reach (martian), by the kernel for want of room in the receive buffer or because it was told to refuse queries in an overload (receive_buffer, on Linux), or for want of room in the send buffer (send_buffer).", "family", "reason"),
 		errors:  d.add("socket_errors_total", "Errors of the sockets, those that ICMP reports (unreachable) among them.", "family", "reason"),
 	}
 }
@@ -25,6 +25,7 @@ func (m *socketMetrics) collect(e emitter, t *total) {
 		e.counter(m.bytes, s.BytesOut, family, "out")
 		e.counter(m.drops, s.Truncated, family, "truncated")
 		e.counter(m.drops, s.Martians, family, "martian")
+		e.counter(m.drops, s.Overflows, family, "receive_buffer")
 		e.counter(m.drops, s.SendDrops, family, "send_buffer")
 		e.counter(m.errors, s.Unreachable, family, "unreachable")
 		e.counter(m.errors, s.ReceiveErrors, family, "receive")

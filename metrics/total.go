@@ -170,6 +170,7 @@ func addSocket(t, s *udp.Stats) {
 	t.Truncated += s.Truncated
 	t.Martians += s.Martians
 	t.Unreachable += s.Unreachable
+	t.Overflows += s.Overflows
 	t.ReceiveErrors += s.ReceiveErrors
 	t.SendDrops += s.SendDrops
 	t.SendErrors += s.SendErrors

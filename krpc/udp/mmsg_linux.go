@@ -44,6 +44,7 @@ func newBatched(conn *net.UDPConn, o options, beforeSend func(), c *counters) (*
 		return nil, err
 	}
 	r := &batched{raw: raw}
+	r.refuseQueries(false) // a process that left us its socket may have died in an overload
 	r.recv = r.receiveFrom
 	r.look = func(fd uintptr) { r.receiveFrom(fd) }
 	r.size = r.readBacklog
@@ -140,13 +141,23 @@ func (r *batched) backlog() float64 {
 // readBacklog asks the kernel how full the receive buffer is. What waits is charged with what it
 // takes there, a multiple of its length.
 func (r *batched) readBacklog(fd uintptr) {
-	var info [unix.SK_MEMINFO_VARS]uint32
-	size := uint32(unsafe.Sizeof(info))
-	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
-		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-	if room := info[unix.SK_MEMINFO_RCVBUF]; errno == 0 && room > 0 {
+	info := readMemInfo(fd)
+	if room := info[unix.SK_MEMINFO_RCVBUF]; room > 0 {
 		r.waiting = float64(info[unix.SK_MEMINFO_RMEM_ALLOC]) / float64(room)
 	}
+}
+
+func (r *batched) overflows() (n uint64) {
+	_ = r.raw.Control(func(fd uintptr) { n = uint64(readMemInfo(fd)[unix.SK_MEMINFO_DROPS]) })
+	return n
+}
+
+// readMemInfo returns what the kernel says of the memory of a socket; zeros if it does not.
+func readMemInfo(fd uintptr) (info [unix.SK_MEMINFO_VARS]uint32) {
+	size := uint32(unsafe.Sizeof(info))
+	_, _, _ = syscall.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	return info
 }
 
 func (r *batched) arrivedAt(i int) netip.Addr {

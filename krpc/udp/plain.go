@@ -74,6 +74,10 @@ func (p *plain) poll() (int, error) {
 
 func (p *plain) backlog() float64 { return 0 }
 
+func (p *plain) overflows() uint64 { return 0 }
+
+func (p *plain) refuseQueries(bool) {}
+
 func (p *plain) arrivedAt(int) netip.Addr { return netip.Addr{} }
 
 func (p *plain) leaveFrom(netip.Addr) {}

@@ -129,6 +129,12 @@ type link interface {
 	// backlog returns the share of the receive buffer that is waiting to be read, 0 where the
 	// system does not tell.
 	backlog() float64
+	// overflows returns how many datagrams the kernel has dropped on the way into the receive
+	// buffer. Any goroutine may call it.
+	overflows() uint64
+	// refuseQueries has the kernel drop queries instead of taking them in, or ends that, where
+	// the system can.
+	refuseQueries(refuse bool)
 	// arrivedAt returns the address that the i-th datagram came to, if the kernel
 	// has said so.
 	arrivedAt(i int) netip.Addr
@@ -238,7 +244,13 @@ func (s *Socket) Send(to netip.AddrPort, b []byte) error {
 }
 
 // Stats returns the counters of s, each read on its own.
-func (s *Socket) Stats() Stats { return s.counters.snapshot() }
+func (s *Socket) Stats() Stats {
+	st := s.counters.snapshot()
+	for _, l := range s.links {
+		st.Overflows += l.overflows()
+	}
+	return st
+}
 
 // Stop ends the readers and waits for them. All that they have read is delivered,
 // and the replies have left; what is not read stays in the kernel's queues, for

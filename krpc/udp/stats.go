@@ -12,6 +12,7 @@ type Stats struct {
 	Truncated     uint64 // datagrams received of more than krpc.MaxDatagram bytes, dropped
 	Martians      uint64 // datagrams received from a source that no reply can reach, dropped
 	Unreachable   uint64 // errors by ICMP or for want of a route, in either direction
+	Overflows     uint64 // datagrams that the kernel dropped, for want of room in the receive buffer or because queries were refused; until Close, on Linux
 	ReceiveErrors uint64 // other errors while receiving
 	SendDrops     uint64 // datagrams dropped because the send buffer or a queue was full
 	SendErrors    uint64 // datagrams not sent for other reasons

@@ -10,6 +10,12 @@ const (
 	// closed loop, however fast, does not fill it so far, and what waits in a buffer of 8 MiB is
 	// answered within 20 ms; in an overload it would be all full.
 	strainBacklog = .25
+	// refuseBacklog is the share from which the kernel refuses queries, and admitBacklog the one
+	// at which it takes them in again. A full buffer has room only in the moment after each read,
+	// and a flood takes it all: of the replies to our own queries, which come one at a time, many
+	// more would be lost than of the flood.
+	refuseBacklog = .5
+	admitBacklog  = .25
 )
 
 // strain is whether one reader has more to read than it can: whether its receive buffer is filling
@@ -19,6 +25,7 @@ type strain struct {
 	readers *atomic.Int32 // that are under strain
 	full    int           // batches in a row
 	on      bool
+	refuses bool // queries
 }
 
 // note takes note of a batch of n datagrams. One that is not full has emptied the buffer.
@@ -27,18 +34,33 @@ func (s *strain) note(n int) {
 		s.relax()
 		return
 	}
-	if s.full++; s.on || s.full%strainBatches != 0 || s.link.backlog() < strainBacklog {
+	if s.full++; s.full%strainBatches != 0 {
 		return
 	}
-	s.on = true
-	s.readers.Add(1)
+	backlog := s.link.backlog()
+	if !s.on && backlog >= strainBacklog {
+		s.on = true
+		s.readers.Add(1)
+	}
+	if s.refuses && backlog < admitBacklog || !s.refuses && backlog >= refuseBacklog {
+		s.refuse(!s.refuses)
+	}
 }
 
 func (s *strain) relax() {
-	if s.full = 0; s.on {
+	s.full = 0
+	if s.refuses {
+		s.refuse(false)
+	}
+	if s.on {
 		s.on = false
 		s.readers.Add(-1)
 	}
+}
+
+func (s *strain) refuse(refuse bool) {
+	s.refuses = refuse
+	s.link.refuseQueries(refuse)
 }
 
 // Strained implements krpc.Strainer: it tells whether the receive buffer of one of the readers was

@@ -8,11 +8,14 @@ import (
 // fillingLink is a link whose receive buffer is as full as the test says.
 type fillingLink struct {
 	link
-	full  float64
-	asked int
+	full    float64
+	asked   int
+	refuses bool
 }
 
 func (l *fillingLink) backlog() float64 { l.asked++; return l.full }
+
+func (l *fillingLink) refuseQueries(refuse bool) { l.refuses = refuse }
 
 // A reader is under strain when its buffer fills up although it reads full batches, until it has
 // emptied it.
@@ -56,4 +59,28 @@ func TestStrainIsABufferThatFillsUp(t *testing.T) {
 	s.relax()
 	s.relax()
 	expect(0, "stopped")
+}
+
+// Queries are refused while the buffer is nearly full, until there is much room again.
+func TestQueriesAreRefusedWhileTheBufferIsFull(t *testing.T) {
+	l := &fillingLink{}
+	s := strain{link: l, readers: new(atomic.Int32)}
+	for _, tc := range []struct {
+		full    float64
+		refuses bool
+	}{
+		{strainBacklog, false}, {refuseBacklog - .01, false}, {refuseBacklog, true}, {1, true},
+		{admitBacklog, true}, {admitBacklog - .01, false}, {refuseBacklog - .01, false}, {1, true},
+	} {
+		l.full = tc.full
+		for range strainBatches {
+			s.note(batchLen)
+		}
+		if l.refuses != tc.refuses {
+			t.Errorf("%.0f %% full: refuses queries: %v", 100*tc.full, l.refuses)
+		}
+	}
+	if s.note(1); l.refuses {
+		t.Error("all is read, and queries are refused")
+	}
 }
