@@ -20,6 +20,9 @@ const (
 	// maxTries is how often a node among the closest is asked: with 2 % of the
 	// datagrams lost each way, two tries miss one of the eight in every 80 lookups.
 	maxTries = 3
+	// strainedTries is the same while replies to us are dropped in whole bursts: whatever comes
+	// in the milliseconds in which our receive buffer is full.
+	strainedTries = 6
 	// maxWiden bounds the nodes that are asked once more to get past the dead, and
 	// maxShells how often that is done.
 	maxWiden  = 3
@@ -75,6 +78,7 @@ type lookup struct {
 	settled    bool               // the last reply named none of the k closest
 	frugal     bool               // it asks nobody for the case that one of the k closest fails
 	fixed      bool               // nobody is added any more
+	strained   bool               // our own node loses replies
 	strict     bool               // most ids are bound to addresses: it goes on to k/2 of them
 	shun       func(krpc.ID) bool // who is not added; nil: nobody
 	expecting  int                // queries under way that may name candidates beside theirs
@@ -279,8 +283,11 @@ func (l *lookup) width() int {
 // tries returns how often to ask a node, at most. Of those that do not answer at first, most
 // are dead.
 func (l *lookup) tries() int {
-	if l.sated {
+	switch {
+	case l.sated:
 		return maxTries - 1
+	case l.strained:
+		return strainedTries
 	}
 	return maxTries
 }

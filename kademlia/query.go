@@ -18,6 +18,13 @@ func (n *Node) outage(now time.Time) bool {
 	return n.endpoint.SilentFor(now) > patience
 }
 
+// blames tells whether the silence of a node that was asked is held against it. Where more comes
+// in than we can read, its reply is among what the kernel drops.
+func (n *Node) blames() bool {
+	now := n.now()
+	return !n.outage(now) && !n.endpoint.Strained(now)
+}
+
 // query is one query under way. It is the krpc.Observer of its transaction.
 type query struct {
 	n      *Node
@@ -71,7 +78,7 @@ func (q *query) Done(r *krpc.Message, rtt time.Duration, err error) {
 		if mismatch := n.heardFrom(q, r, rtt); mismatch != nil {
 			r, err = nil, mismatch
 		}
-	case err == krpc.ErrTimeout && !q.again && !n.outage(n.now()):
+	case err == krpc.ErrTimeout && !q.again && n.blames():
 		n.table.failed(q.to, n.now())
 	case err == krpc.ErrBlocked:
 		n.table.disowned(q.to)

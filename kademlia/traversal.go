@@ -183,6 +183,7 @@ func (t *traversal) begin() {
 
 // step makes the moves that are to be made now.
 func (t *traversal) step() {
+	t.l.strained = t.n.endpoint.Strained(t.n.now())
 	for !t.over && !t.elsewhere() {
 		switch m, to, before := t.l.next(); m {
 		case moveAsk:

@@ -28,11 +28,15 @@ func (e *Endpoint) strained(now time.Time) bool {
 	return true
 }
 
+// Strained tells whether more came in than could be answered within the last ten seconds: replies
+// to queries of ours may have been lost then, and who sent them is not to blame.
+func (e *Endpoint) Strained(now time.Time) bool { return e.strangers.strainedWithin(floodAge, now) }
+
 // limitReply sets how long the reply to rq, a query of size bytes, may be. It reports false if
 // there is to be none.
 func (e *Endpoint) limitReply(rq *Request, size int, strained bool) bool {
 	rq.brief, rq.limit = false, min(MaxReply, maxGain*size)
-	if e.cfg.Proven == nil || !strained && !e.strangers.strainedWithin(floodAge, rq.Now) || e.cfg.Proven.Has(rq.From.Addr(), rq.Now) {
+	if e.cfg.Proven == nil || !strained && !e.Strained(rq.Now) || e.cfg.Proven.Has(rq.From.Addr(), rq.Now) {
 		return true
 	}
 	source := e.cfg.Proven.hash(rq.From.Addr())
