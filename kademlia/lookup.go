@@ -12,8 +12,8 @@ const (
 	// maxCandidates bounds the nodes that a lookup keeps in mind; the farthest
 	// goes first.
 	maxCandidates = 128
-	// maxFromReply bounds the nodes taken from one reply: the largest lists that
-	// honest nodes send have 20.
+	// maxFromReply bounds the nodes taken from one reply, the closest. Most honest nodes send
+	// eight, or twenty; bittorrent-dht sends all that it knows, its dead ones among them.
 	maxFromReply = 20
 	// maxQueries ends a lookup that somebody feeds with ever closer nodes.
 	maxQueries = 256

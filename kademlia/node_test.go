@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -222,5 +223,29 @@ func TestLookupVisitsBeforeItIsDone(t *testing.T) {
 	l.clock.Run(time.Minute)
 	if res == nil || res.Err != nil || visited < 8 || res.Replies != visited || len(res.Closest) != 8 {
 		t.Errorf("%d visits, result %+v", visited, res)
+	}
+}
+
+// bittorrent-dht names all that it knows, in no order, and forgets nobody: here sixty ids that were
+// once at one address, before the node that is there.
+func TestLongRepliesAreReadToTheEnd(t *testing.T) {
+	l := newLab(t)
+	there := krpc.RandomID(testRand(1000))
+	l.stranger(simnet.Addr(2)).answer = pong(there)
+	talker := l.stranger(simnet.Addr(1))
+	var names []byte
+	for i := range uint64(60) {
+		at := netip.AddrPortFrom(simnet.Addr(3).Addr(), uint16(1000+i))
+		names = krpc.AppendNode(names, krpc.NodeInfo{ID: krpc.RandomID(testRand(i)), Addr: at})
+	}
+	names = krpc.AppendNode(names, krpc.NodeInfo{ID: there, Addr: simnet.Addr(2)})
+	talker.answer = func(*krpc.Message) *krpc.Message {
+		return &krpc.Message{Kind: krpc.KindReply, HasID: true, ID: talker.id, Nodes: names}
+	}
+	n := l.node(simnet.Addr(0), l.via(simnet.Addr(1)))
+	n.Start()
+	l.clock.Run(time.Minute)
+	if size := n.view.Load().size(); size != 2 {
+		t.Errorf("%d contacts, want the talker and the one that it names last", size)
 	}
 }

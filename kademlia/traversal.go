@@ -310,17 +310,27 @@ func (t *traversal) holdsValue(r *krpc.Message) bool {
 
 // addNodes takes in the nodes of a reply, depth hops away, and returns them.
 func (t *traversal) addNodes(r *krpc.Message, depth int) (named []krpc.ID) {
+	nodes := make([]krpc.NodeInfo, 0, maxFromReply)
 	for node := range r.EachNode {
 		if node.Addr.Addr().Is6() != t.n.v6 {
 			t.n.suggest(node)
 			continue
 		}
-		if len(named) == maxFromReply {
-			break
-		}
 		if node.ID != t.n.table.self && t.n.Usable(node.Addr) {
-			named = append(named, node.ID)
-			t.l.add(node, depth)
+			nodes = append(nodes, node)
+		}
+	}
+	if len(nodes) > maxFromReply {
+		slices.SortFunc(nodes, func(a, b krpc.NodeInfo) int { return krpc.CompareDistance(a.ID, b.ID, t.cfg.Target) })
+	}
+	added := 0
+	for _, node := range nodes {
+		named = append(named, node.ID)
+		if t.l.add(node, depth) {
+			added++
+		}
+		if added == maxFromReply {
+			break
 		}
 	}
 	return named
