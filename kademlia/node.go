@@ -122,33 +122,34 @@ type Node struct {
 	view      atomic.Pointer[view]
 	counters  counters
 
-	mu         sync.Mutex // guards what follows
-	rng        *rand.Rand
-	table      table
-	size       netSize
-	sample     sizeSample
-	alarms     *simplelru.LRU[krpc.ID, time.Time] // keys with a crowd around them, by when that was seen; nil until one is
-	alarmTold  time.Time                          // when NodeConfig.Alarmed was last called
-	suspicion  *suspicion                         // that is waiting for a survey; may be nil
-	surveyed   time.Time                          // when survey was last called
-	votes      addrVotes
-	ids        []AddrID // by external address, the current one last
-	lookups    []*traversal
-	recent     *simplelru.LRU[krpc.ID, recent] // how lookups have ended lately; nil until one has
-	verifying  []newcomer                      // at most maxVerifying
-	restoring  int                             // contacts of an earlier run that were not heard of yet
-	timers     []krpc.Timer
-	joining    bool
-	joined     bool
-	refreshed  bool    // all buckets, once
-	joinedAs   krpc.ID // the id that was last looked up
-	attempts   int     // to join, since one succeeded
-	joinTimer  krpc.Timer
-	whenJoined []*func()
-	pingTimer  krpc.Timer
-	tokenTimer krpc.Timer
-	started    bool
-	closed     bool
+	mu          sync.Mutex // guards what follows
+	rng         *rand.Rand
+	table       table
+	size        netSize
+	sample      sizeSample
+	alarms      *simplelru.LRU[krpc.ID, time.Time] // keys with a crowd around them, by when that was seen; nil until one is
+	alarmTold   time.Time                          // when NodeConfig.Alarmed was last called
+	suspicion   *suspicion                         // that is waiting for a survey; may be nil
+	surveyed    time.Time                          // when survey was last called
+	votes       addrVotes
+	ids         []AddrID // by external address, the current one last
+	lookups     []*traversal
+	recent      *simplelru.LRU[krpc.ID, recent] // how lookups have ended lately; nil until one has
+	verifying   []newcomer                      // at most maxVerifying
+	restoring   int                             // contacts of an earlier run that were not heard of yet
+	timers      []krpc.Timer
+	joining     bool
+	joined      bool
+	refreshed   bool    // all buckets, once
+	joinedAs    krpc.ID // the id that was last looked up
+	attempts    int     // to join, since one succeeded
+	joinTimer   krpc.Timer
+	whenJoined  []*func()
+	pingTimer   krpc.Timer
+	tokenTimer  krpc.Timer
+	verifyTimer krpc.Timer // for who is next of verifying; nil until somebody was
+	started     bool
+	closed      bool
 	// effects are the sends and callbacks to be made once mu is free, in order.
 	// The goroutine that finds draining unset makes them all.
 	effects  []func()

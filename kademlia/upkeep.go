@@ -1,6 +1,7 @@
 package kademlia
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -140,7 +141,9 @@ func (n *Node) short() bool { return n.view.Load().size() < shortTable }
 // newcomer is a node that has asked us and is to be pinged, or has been.
 type newcomer struct {
 	addr    netip.AddrPort
-	delayed bool
+	due     instant // when to ping it
+	delayed bool    // not soon
+	asked   bool
 }
 
 // verify pings a stranger that the table has room for: soon if it is needed or
@@ -151,12 +154,44 @@ func (n *Node) verify(node krpc.NodeInfo) {
 	if n.closed || !n.mayVerify(s) {
 		return
 	}
-	n.verifying = append(n.verifying, s)
 	delay := eagerDelay
 	if s.delayed {
 		delay = verifyDelay
 	}
-	n.after(n.jitter(delay), func() { n.pingStranger(s) })
+	s.due = n.table.at(n.now().Add(n.jitter(delay)))
+	n.verifying = append(n.verifying, s)
+	n.awaitNewcomers()
+}
+
+// awaitNewcomers sets the timer for the next of them. There is one for all, as there may be many.
+func (n *Node) awaitNewcomers() {
+	next := instant(math.MaxInt64)
+	for i := range n.verifying {
+		if s := &n.verifying[i]; !s.asked {
+			next = min(next, s.due)
+		}
+	}
+	if next == math.MaxInt64 {
+		return
+	}
+	delay := time.Duration(next - n.table.at(n.now()))
+	if n.verifyTimer == nil {
+		n.verifyTimer = n.after(delay, n.pingNewcomers)
+		n.timers = append(n.timers, n.verifyTimer)
+		return
+	}
+	n.verifyTimer.Reset(delay)
+}
+
+func (n *Node) pingNewcomers() {
+	now := n.table.at(n.now())
+	for i := range n.verifying {
+		if s := &n.verifying[i]; !s.asked && s.due <= now {
+			s.asked = true
+			n.pingStranger(*s)
+		}
+	}
+	n.awaitNewcomers()
 }
 
 // mayVerify tells whether there is a place for s among those that are verified.
