@@ -10,11 +10,14 @@ const (
 	// closed loop, however fast, does not fill it so far, and what waits in a buffer of 8 MiB is
 	// answered within 20 ms; in an overload it would be all full.
 	strainBacklog = .25
-	// refuseBacklog is the share from which the kernel refuses queries, and admitBacklog the one
-	// at which it takes them in again. A full buffer has room only in the moment after each read,
-	// and a flood takes it all: of the replies to our own queries, which come one at a time, many
-	// more would be lost than of the flood.
+	// refuseBacklog is the share from which the kernel refuses queries, if it is as much when
+	// refuseLooks times in a row so many batches have been read, and admitBacklog the one at which it
+	// takes them in again. A full buffer has room only in the moment after each read, and a flood
+	// takes it all: of the replies to our own queries, which come a few at a time, many more would
+	// be lost than of the flood. Queries that are dropped unanswered, as those of strangers are,
+	// are read so fast that the buffer does not stay as full.
 	refuseBacklog = .5
+	refuseLooks   = 4
 	admitBacklog  = .25
 )
 
@@ -25,6 +28,7 @@ type strain struct {
 	readers *atomic.Int32 // that are under strain
 	full    int           // batches in a row
 	on      bool
+	high    int  // looks in a row at a backlog of refuseBacklog
 	refuses bool // queries
 }
 
@@ -42,13 +46,16 @@ func (s *strain) note(n int) {
 		s.on = true
 		s.readers.Add(1)
 	}
-	if s.refuses && backlog < admitBacklog || !s.refuses && backlog >= refuseBacklog {
+	if s.high++; backlog < refuseBacklog {
+		s.high = 0
+	}
+	if s.refuses && backlog < admitBacklog || !s.refuses && s.high >= refuseLooks {
 		s.refuse(!s.refuses)
 	}
 }
 
 func (s *strain) relax() {
-	s.full = 0
+	s.full, s.high = 0, 0
 	if s.refuses {
 		s.refuse(false)
 	}

@@ -73,7 +73,7 @@ func TestQueriesAreRefusedWhileTheBufferIsFull(t *testing.T) {
 		{admitBacklog, true}, {admitBacklog - .01, false}, {refuseBacklog - .01, false}, {1, true},
 	} {
 		l.full = tc.full
-		for range strainBatches {
+		for range strainBatches * refuseLooks {
 			s.note(batchLen)
 		}
 		if l.refuses != tc.refuses {
@@ -82,5 +82,13 @@ func TestQueriesAreRefusedWhileTheBufferIsFull(t *testing.T) {
 	}
 	if s.note(1); l.refuses {
 		t.Error("all is read, and queries are refused")
+	}
+	for _, l.full = range []float64{1, .4, 1, 1, 1, .4, 1, 1, 1} {
+		for range strainBatches {
+			s.note(batchLen)
+		}
+		if l.refuses {
+			t.Error("a buffer that is soon read refuses queries")
+		}
 	}
 }
