@@ -42,16 +42,17 @@ const (
 	failed
 )
 
-// candidate is a node that a lookup has heard of.
+// candidate is a node that a lookup has heard of. In a world that forms every node has some
+// dozens, so it is laid out to be small.
 type candidate struct {
 	node  krpc.NodeInfo
-	state candidateState
-	tries int
-	depth int  // hops from us: 1 for a contact of ours
-	slow  bool // others as close are quicker
-	bound bool // BEP 42 allows its id at its address
 	token []byte
 	*hearsay
+	depth uint16 // hops from us: 1 for a contact of ours
+	tries uint8
+	state candidateState
+	slow  bool // others as close are quicker
+	bound bool // BEP 42 allows its id at its address
 }
 
 // lookup is the state of one iterative lookup (Maymounkov and Mazières, 2002,
@@ -128,7 +129,7 @@ func (l *lookup) add(n krpc.NodeInfo, depth int) bool {
 	if l.taken(n.Addr) || !l.makeRoom(at, bound) {
 		return false
 	}
-	l.candidates = slices.Insert(l.candidates, at, candidate{node: n, depth: depth, bound: bound})
+	l.candidates = slices.Insert(l.candidates, at, candidate{node: n, depth: uint16(depth), bound: bound})
 	l.settled = l.settled && l.living(at) >= l.k
 	return true
 }
@@ -226,7 +227,7 @@ walk:
 				return moveWait, n, 0
 			}
 		case resent:
-			if c.tries < l.tries() {
+			if int(c.tries) < l.tries() {
 				waiting = true
 				break
 			}
@@ -295,7 +296,7 @@ func (l *lookup) tries() int {
 func (l *lookup) ask(c *candidate) (move, krpc.NodeInfo, int) {
 	l.queries++
 	c.tries++
-	return moveAsk, c.node, c.tries - 1
+	return moveAsk, c.node, int(c.tries) - 1
 }
 
 // shellOf returns the number of leading bits that the target shares with the k-th
@@ -360,7 +361,7 @@ func (l *lookup) find(n krpc.NodeInfo) *candidate {
 // depthOf returns the hops to n, a candidate.
 func (l *lookup) depthOf(n krpc.NodeInfo) int {
 	if c := l.find(n); c != nil {
-		return c.depth
+		return int(c.depth)
 	}
 	return 0
 }
@@ -373,7 +374,7 @@ func (l *lookup) replied(n krpc.NodeInfo, token []byte) (depth int, ok bool) {
 		return 0, false
 	}
 	c.state, c.token, l.first, l.settled = replied, token, false, true
-	return c.depth, true
+	return int(c.depth), true
 }
 
 // stalled takes note that a query to n has passed its soft timeout.
@@ -386,7 +387,7 @@ func (l *lookup) stalled(n krpc.NodeInfo) {
 	case asked:
 		c.state, l.first = stalled, false
 	case resent:
-		if c.state = stalled; c.tries >= l.tries() {
+		if c.state = stalled; int(c.tries) >= l.tries() {
 			c.state = silent
 		}
 	}
@@ -413,7 +414,7 @@ func (l *lookup) collect(n int, wanted func(*candidate) bool) []Contact {
 	for i := range l.candidates {
 		c := &l.candidates[i]
 		if c.state == replied && wanted(c) {
-			out = append(out, Contact{NodeInfo: c.node, Token: c.token, Hops: c.depth, Rank: rank})
+			out = append(out, Contact{NodeInfo: c.node, Token: c.token, Hops: int(c.depth), Rank: rank})
 			if len(out) == n {
 				break
 			}
