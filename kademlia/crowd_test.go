@@ -48,7 +48,7 @@ var crowdNetworks = []int{100, 1000, 10_000, 1_000_000, 10_000_000}
 // so looks closer.
 func TestHonestNetworksHaveNoCrowds(t *testing.T) {
 	rounds := 100_000
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		rounds = 20_000
 	}
 	for i, nodes := range crowdNetworks {

@@ -102,7 +102,7 @@ func TestPeersAreFoundPastACrowd(t *testing.T) {
 	}
 	const nodes, attackers, announcers, finders = 2000, 1000, 5, 60
 	w := newWorld(t, nodes, Config{})
-	w.clock.Run(40 * time.Minute)
+	w.clock.Run(20 * time.Minute)
 	for nth, bits := range []int{20, 9, 7} {
 		t.Run(fmt.Sprintf("sharing %d bits", bits), func(t *testing.T) {
 			key := w.randomHash()
