@@ -13,7 +13,7 @@ func filled(b *testing.B, hashes, peers int) *Swarms {
 	s := newSwarms(SwarmsConfig{})
 	for h := range hashes {
 		for n := range peers {
-			mustAnnounce(b, s, hashOf(h), publicPeer(n), n%3 == 0, start)
+			mustAnnounce(b, s, hashOf(h), publicPeer(h+n), n%3 == 0, start) // a network begins few swarms
 		}
 	}
 	return s
@@ -81,7 +81,7 @@ func BenchmarkParallel(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		dst := make([]byte, 0, krpc.MaxReply)
 		for i := int(workers.Add(1)) * 1_000_003; pb.Next(); i += 7919 {
-			ih, peer := hashOf(i%10_000), publicPeer(i%20)
+			ih, peer := hashOf(i%10_000), publicPeer(i%10_000+i%20)
 			if i%10 == 0 {
 				_ = s.Announce(ih, peer, false, start)
 				continue
