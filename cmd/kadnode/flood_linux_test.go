@@ -57,14 +57,7 @@ func TestFloodsStarveNobody(t *testing.T) {
 	}
 	for name := range floods {
 		t.Run(name, func(t *testing.T) {
-			lack := flood(t, name)
-			if len(lack) > 0 && *floodFor > 0 {
-				// The bounds are for a machine that does nothing else, and a tenth of a second in
-				// which this one does breaks them. It is told, and has to hold the second time.
-				t.Logf("once more, since %s", strings.Join(lack, ", "))
-				lack = flood(t, name)
-			}
-			if len(lack) > 0 && *floodFor > 0 {
+			if lack := flood(t, name); len(lack) > 0 && *floodFor > 0 {
 				t.Error(strings.Join(lack, ", "))
 			}
 		})
