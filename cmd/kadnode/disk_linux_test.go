@@ -146,7 +146,7 @@ func mount(t *testing.T, source, target, kind string, flags uintptr, data string
 				t.Error(err)
 			}
 		})
-	case os.Getenv("CI") == "true" && os.Getuid() == 0:
+	case os.Getenv("CI") != "":
 		t.Fatalf("mount: %v", err)
 	default:
 		t.Skipf("NOT TESTED: only who may mount file systems can have a disk fail: %v", err)
