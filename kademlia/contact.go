@@ -1,9 +1,7 @@
 package kademlia
 
 import (
-	"encoding/binary"
 	"math"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -38,12 +36,10 @@ type contactRTT struct {
 }
 
 // contact is an entry of the routing table, 56 bytes without pointers. Views of
-// the table share the memory of its contacts: id, ip and port never change once
+// the table share the memory of its contacts: id and address never change once
 // an entry is there, fails is atomic, and the rest belongs to the table.
 type contact struct {
-	id     krpc.ID
-	ip     [16]byte // IPv4 in its IPv4-mapped form
-	port   uint16
+	compact
 	rtt    millis // of the last reply
 	fails  uint32 // atomic: queries unanswered since the last reply
 	seen   second // of the last reply, or query if it ever replied
@@ -53,35 +49,11 @@ type contact struct {
 
 func newContact(n krpc.NodeInfo, rtt millis, now instant) contact {
 	return contact{
-		id:     n.ID,
-		ip:     n.Addr.Addr().As16(),
-		port:   n.Addr.Port(),
-		secure: ValidID(n.ID, n.Addr.Addr()),
-		rtt:    rtt,
-		seen:   now.second(),
+		compact: compactOf(n),
+		secure:  ValidID(n.ID, n.Addr.Addr()),
+		rtt:     rtt,
+		seen:    now.second(),
 	}
-}
-
-func (c *contact) addr() netip.Addr { return netip.AddrFrom16(c.ip).Unmap() }
-
-func (c *contact) info() krpc.NodeInfo {
-	return krpc.NodeInfo{ID: c.id, Addr: netip.AddrPortFrom(c.addr(), c.port)}
-}
-
-// appendCompact appends what krpc.AppendNode does for info, without taking the address
-// apart and together again.
-func (c *contact) appendCompact(dst []byte) []byte {
-	dst = append(dst, c.id[:]...)
-	if binary.LittleEndian.Uint64(c.ip[:]) == 0 && binary.LittleEndian.Uint32(c.ip[8:]) == 0xffff_0000 {
-		dst = append(dst, c.ip[12:]...)
-	} else {
-		dst = append(dst, c.ip[:]...)
-	}
-	return binary.BigEndian.AppendUint16(dst, c.port)
-}
-
-func (c *contact) at(a netip.AddrPort) bool {
-	return c.port == a.Port() && c.ip == a.Addr().As16()
 }
 
 // alive takes note of an answer.

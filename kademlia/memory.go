@@ -3,7 +3,6 @@ package kademlia
 import (
 	"encoding/binary"
 	"math/bits"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -24,40 +23,21 @@ const (
 
 // remembered is a contact that answered lately, 44 bytes without pointers.
 type remembered struct {
-	id   krpc.ID
-	ip   [16]byte // IPv4 in its IPv4-mapped form
-	port uint16
+	compact
 	rtt  millis
-	at   uint32 // the second of its last answer, as an instant
-}
-
-func (r *remembered) addr() netip.Addr { return netip.AddrFrom16(r.ip).Unmap() }
-
-func (r *remembered) info() krpc.NodeInfo {
-	return krpc.NodeInfo{ID: r.id, Addr: netip.AddrPortFrom(r.addr(), r.port)}
+	seen second // of its last answer
 }
 
 // place is what only one contact of the memory may have: its network or, where networks are
 // not told apart, its address.
-func (r *remembered) place() place {
+func (r *remembered) place() address {
 	if !diverse(r.addr()) {
-		return place{r.ip, r.port}
+		return r.address
 	}
-	return place{networkIn(r.ip), 0}
+	return address{networkIn(r.ip), 0}
 }
 
-type place struct {
-	ip   [16]byte
-	port uint16
-}
-
-func (r *remembered) isAt(a netip.AddrPort) bool {
-	return r.port == a.Port() && r.ip == a.Addr().As16()
-}
-
-func (r *remembered) stale(now instant) bool {
-	return now-instant(r.at)*instant(time.Second) >= instant(memoryAge)
-}
+func (r *remembered) stale(now instant) bool { return now-r.seen.instant() >= instant(memoryAge) }
 
 // memory keeps contacts that have answered lately and that the routing table has no
 // place for. A lookup hears of many more nodes than k-buckets hold, and the next one
@@ -76,7 +56,7 @@ type memory struct {
 	maxSets int            // a power of two; 0: remember nothing
 	ways    int            // most contacts of a set
 	count   int
-	places  map[place]uint32 // where the contact is: its id begins so
+	places  map[address]uint32 // where the contact is: its id begins so
 }
 
 // newMemory returns a memory of up to max contacts, or a few less.
@@ -85,7 +65,7 @@ func newMemory(max int) memory {
 		return memory{}
 	}
 	max = min(max, maxMemory)
-	m := memory{sets: make([][]remembered, 1), maxSets: 1, places: make(map[place]uint32)}
+	m := memory{sets: make([][]remembered, 1), maxSets: 1, places: make(map[address]uint32)}
 	for 2*m.maxSets*memoryWays <= max {
 		m.maxSets *= 2
 	}
@@ -112,9 +92,7 @@ func (m *memory) add(n krpc.NodeInfo, rtt millis, now instant) {
 	if m.maxSets == 0 {
 		return
 	}
-	r := remembered{
-		id: n.ID, ip: n.Addr.Addr().As16(), port: n.Addr.Port(), rtt: rtt, at: uint32(max(now, 0) / instant(time.Second)),
-	}
+	r := remembered{compactOf(n), rtt, now.second()}
 	if !m.vacate(&r, now) {
 		return
 	}
@@ -136,14 +114,14 @@ func (m *memory) add(n krpc.NodeInfo, rtt millis, now instant) {
 // vacate forgets who was in the place of r, or had its id, before. It reports false if they
 // are to stay.
 func (m *memory) vacate(r *remembered, now instant) bool {
-	own, addr := r.place(), netip.AddrPortFrom(r.addr(), r.port)
+	own := r.place()
 	at := []int{m.index(r.id)}
 	if b, taken := m.places[own]; taken && m.indexOf(b) != at[0] {
 		at = append(at, m.indexOf(b))
 	}
 	for _, i := range at {
 		rival := func(o *remembered) bool { return o.id == r.id || o.place() == own }
-		m.deleteFrom(i, func(o *remembered) bool { return o.isAt(addr) || rival(o) && o.stale(now) })
+		m.deleteFrom(i, func(o *remembered) bool { return o.address == r.address || rival(o) && o.stale(now) })
 		for j := range m.sets[i] {
 			if rival(&m.sets[i][j]) {
 				return false
@@ -197,7 +175,7 @@ func (m *memory) resize(sets int) {
 // remove forgets the contact n.
 func (m *memory) remove(n krpc.NodeInfo) {
 	if m.count > 0 {
-		m.deleteFrom(m.index(n.ID), func(r *remembered) bool { return r.id == n.ID && r.isAt(n.Addr) })
+		m.deleteFrom(m.index(n.ID), func(r *remembered) bool { return r.is(n) })
 	}
 }
 

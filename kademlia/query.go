@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/kadnode/kadnode/krpc"
@@ -40,20 +41,27 @@ type query struct {
 	onDone  func(r *krpc.Message, rtt time.Duration, err error)
 }
 
+// messages recycles those of queries among all nodes; an endpoint keeps nothing of them.
+var messages = sync.Pool{New: func() any { return new(krpc.Message) }}
+
 // ask sends q once n.mu, which the caller holds, is free.
 func (n *Node) ask(q *query) {
 	q.n = n
 	self := n.table.self
 	n.later(func() {
-		m := krpc.Message{Method: q.method, HasID: true, ID: self}
+		m := messages.Get().(*krpc.Message)
+		*m = krpc.Message{Method: q.method, HasID: true, ID: self}
 		if q.fill != nil {
-			q.fill(&m)
+			q.fill(m)
 		}
 		send := n.endpoint.Query
 		if q.later {
 			send = n.endpoint.QueryLater
 		}
-		if err := send(q.to.Addr, &m, q); err != nil {
+		err := send(q.to.Addr, m, q)
+		m.Reset()
+		messages.Put(m)
+		if err != nil {
 			q.Done(nil, 0, err)
 		}
 	})

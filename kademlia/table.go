@@ -265,10 +265,10 @@ func (t *table) removeIf(f func(netip.Addr) bool) {
 // dropAddr removes a contact at the very address of n that has another id: the
 // node there has changed its own.
 func (t *table) dropAddr(n krpc.NodeInfo) {
-	ip, port := n.Addr.Addr().As16(), n.Addr.Port()
+	addr := addressOf(n.Addr)
 	for i := range t.buckets {
 		for j := range t.buckets[i].live {
-			if c := &t.buckets[i].live[j]; c.ip == ip && c.port == port && c.id != n.ID {
+			if c := &t.buckets[i].live[j]; c.address == addr && c.id != n.ID {
 				t.remove(c.id)
 				return
 			}

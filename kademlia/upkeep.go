@@ -2,7 +2,6 @@ package kademlia
 
 import (
 	"math"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -138,18 +137,19 @@ func (n *Node) wanted() krpc.Want {
 // short of nodes.
 func (n *Node) short() bool { return n.view.Load().size() < shortTable }
 
-// newcomer is a node that has asked us and is to be pinged, or has been.
+// newcomer is a node that has asked us and is to be pinged, or has been. In a world that forms
+// every node has dozens, so it is laid out to be small.
 type newcomer struct {
-	addr    netip.AddrPort
-	due     instant // when to ping it
-	delayed bool    // not soon
+	due instant // when to ping it
+	address
+	delayed bool // not soon
 	asked   bool
 }
 
 // verify pings a stranger that the table has room for: soon if it is needed or
 // local, else after a longer delay.
 func (n *Node) verify(node krpc.NodeInfo) {
-	s := newcomer{addr: node.Addr}
+	s := newcomer{address: addressOf(node.Addr)}
 	s.delayed = diverse(node.Addr.Addr()) && n.table.size() >= eagerSize && !n.table.neighbour(node.ID)
 	if n.closed || !n.mayVerify(s) {
 		return
@@ -197,14 +197,16 @@ func (n *Node) pingNewcomers() {
 // mayVerify tells whether there is a place for s among those that are verified.
 func (n *Node) mayVerify(s newcomer) bool {
 	delayed, local := 0, 0
-	for _, o := range n.verifying {
-		if o.addr == s.addr || rivals(o.addr.Addr(), s.addr.Addr()) {
+	network, public := networkIn(s.ip), diverse(s.addr())
+	for i := range n.verifying {
+		o := &n.verifying[i]
+		if o.address == s.address || public && networkIn(o.ip) == network {
 			return false
 		}
 		if o.delayed {
 			delayed++
 		}
-		if o.addr.Addr() == s.addr.Addr() {
+		if o.ip == s.ip {
 			local++
 		}
 	}
@@ -213,11 +215,11 @@ func (n *Node) mayVerify(s newcomer) bool {
 
 func (n *Node) pingStranger(s newcomer) {
 	n.ask(&query{
-		to:     krpc.NodeInfo{Addr: s.addr},
+		to:     krpc.NodeInfo{Addr: s.addrPort()},
 		method: krpc.MethodPing,
 		later:  true,
 		onDone: func(r *krpc.Message, _ time.Duration, err error) {
-			n.verifying = slices.DeleteFunc(n.verifying, func(o newcomer) bool { return o.addr == s.addr })
+			n.verifying = slices.DeleteFunc(n.verifying, func(o newcomer) bool { return o.address == s.address })
 			if len(n.verifying) == 0 {
 				n.verifying = nil // few come to a node that has settled
 			}

@@ -117,6 +117,9 @@ type Endpoint struct {
 	closed  bool
 }
 
+// rttBounds are the bounds of the histograms of round-trip times, which share them.
+var rttBounds = [...]float64{.005, .01, .025, .05, .1, .15, .2, .3, .5, .75, 1, 2, 5, 10}
+
 // NewEndpoint returns an Endpoint that is ready for Deliver and Query.
 func NewEndpoint(cfg EndpointConfig) *Endpoint {
 	if cfg.HardTimeout == 0 {
@@ -133,7 +136,7 @@ func NewEndpoint(cfg EndpointConfig) *Endpoint {
 	if cfg.Version != "" {
 		e.version = []byte(cfg.Version)
 	}
-	e.counters.rtt = NewHistogram(.005, .01, .025, .05, .1, .15, .2, .3, .5, .75, 1, 2, 5, 10)
+	e.counters.rtt = NewHistogram(rttBounds[:]...)
 	return e
 }
 

@@ -61,7 +61,7 @@ func (e *Endpoint) query(to netip.AddrPort, q *Message, o Observer, later bool) 
 	var tid [4]byte
 	binary.BigEndian.PutUint32(tid[:], tx.id)
 	q.Kind, q.TID, q.Version, q.ReadOnly = KindQuery, tid[:], e.version, e.cfg.ReadOnly
-	tx.packet = q.Append(make([]byte, 0, 256))
+	tx.packet = q.Append(make([]byte, 0, q.length()))
 	if later {
 		return e.strange.enter(tx, now)
 	}
@@ -149,7 +149,9 @@ func (tx *transaction) send() error {
 	if tx.e.cfg.Blocklist.Contains(tx.to.Addr()) { // since it was accepted
 		return tx.withdraw(ErrBlocked)
 	}
-	if err := tx.e.cfg.Transport.Send(tx.to, tx.packet); err != nil {
+	packet := tx.packet
+	tx.packet = nil // it may take long until there is a reply
+	if err := tx.e.cfg.Transport.Send(tx.to, packet); err != nil {
 		tx.e.counters.sendErrors.Add(1)
 		return tx.withdraw(err)
 	}
