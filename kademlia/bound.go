@@ -40,7 +40,7 @@ func (y *tally) passes(l *lookup, c *candidate) bool {
 
 // enough takes note of c, which has replied, and tells whether nobody behind it matters.
 func (y *tally) enough(l *lookup, c *candidate) bool {
-	if l.tokens && !goodToken(c.token) {
+	if l.tokens && !goodToken(c.token()) {
 		y.unwilling++
 	} else {
 		y.done++
@@ -54,7 +54,7 @@ func (l *lookup) suffices(bound int) bool { return !l.strict || bound >= l.k/2 }
 // willing returns the up to k closest nodes that have given a token, closest first. If it is
 // strict and ids of these are not bound, as many behind them follow as it takes.
 func (l *lookup) willing() []Contact {
-	all := l.collect(maxCandidates, func(c *candidate) bool { return goodToken(c.token) })
+	all := l.collect(maxCandidates, func(c *candidate) bool { return goodToken(c.token()) })
 	bound, out := 0, all[:0]
 	for i, c := range all {
 		valid := ValidID(c.ID, c.Addr.Addr())

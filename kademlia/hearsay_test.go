@@ -33,11 +33,47 @@ func neighbours(by int) *lookup {
 	return l
 }
 
-func TestWhoIsNotNamedByItsNeighboursIsDoubtful(t *testing.T) {
-	for by, want := range map[int]bool{0b1111: false, 0b1110: false, 0b1010: true, 0b0001: true, 0: true} {
+func TestNeighboursTellTheDeadFromTheSlow(t *testing.T) {
+	for by, want := range map[int]struct{ doubtful, vouched bool }{
+		0b1111: {false, true}, 0b1110: {true, false}, 0b1010: {true, false}, 0b0001: {true, false}, 0: {true, false},
+	} {
 		l := neighbours(by)
-		if got := l.doubtful(l.find(at(16))); got != want {
-			t.Errorf("named by %04b: doubtful %t, want %t", by, got, want)
+		x := l.find(at(16))
+		if got := l.doubtful(x); got != want.doubtful {
+			t.Errorf("named by %04b: doubtful %t", by, got)
+		}
+		if got := l.vouched(x); got != want.vouched {
+			t.Errorf("named by %04b: vouched for %t", by, got)
+		}
+	}
+}
+
+func TestOneOfManyNeighboursMayNotKnow(t *testing.T) {
+	l := startLookup(4, 8, 1, 2, 3, 4, 5, 16)
+	for range 6 {
+		l.next()
+	}
+	for d := 1; d <= 5; d++ {
+		l.replied(at(d), nil)
+		named := ids(1, 2, 3, 16, 40)
+		if d == 3 {
+			named = ids(1, 2, 3, 40)
+		}
+		l.says(at(d), named)
+	}
+	if x := l.find(at(16)); l.doubtful(x) || l.vouched(x) {
+		t.Errorf("named by 4 of 5: doubtful %t, vouched for %t", l.doubtful(x), l.vouched(x))
+	}
+}
+
+// Once there is what was waited for, a lookup asks whom all name more often than others, and
+// waits for him.
+func TestSatedLookupWaitsForTheSlow(t *testing.T) {
+	for by, tries := range map[int]int{0b1111: maxTries, 0b1110: maxTries - 1} {
+		l := neighbours(by)
+		l.sated = true
+		if got := l.tries(l.find(at(16))); got != tries {
+			t.Errorf("named by %04b: asked up to %d times, want %d", by, got, tries)
 		}
 	}
 }
@@ -80,5 +116,36 @@ func TestSatedLookupEndsSooner(t *testing.T) {
 	l.stalled(at(2))
 	if m, _, _ := l.next(); m != moveWiden {
 		t.Errorf("move %d of one that is not sated, want to widen", m)
+	}
+}
+
+// One that is wide has queries to spare: it looks behind the dead while it waits for them.
+func TestSatedLookupLooksBehindTheDeadMeanwhile(t *testing.T) {
+	l := startLookup(2, 8, 1, 2, 300)
+	expectAsks(t, l, 1, 2, 300)
+	for _, d := range []int{300, 1} {
+		l.replied(at(d), nil)
+	}
+	l.stalled(at(2))
+	l.sated, l.alpha = true, 3
+	if m, n, before := l.next(); m != moveAsk || n != at(2) || before != 1 {
+		t.Fatalf("move %d to %v, asked %d times before", m, n, before)
+	}
+	for range satedShells {
+		if m, _, _ := l.next(); m != moveWiden {
+			t.Fatalf("move %d, want to widen", m)
+		}
+		if _, ask := l.widen(); len(ask) != satedWiden {
+			t.Errorf("asks %d nodes more", len(ask))
+		}
+	}
+	if m, _, _ := l.next(); m != moveWait {
+		t.Errorf("move %d, want to wait", m)
+	}
+	if l.stalled(at(2)); l.find(at(2)).state != silent {
+		t.Error("waits for one that did not answer twice")
+	}
+	if m, _, _ := l.next(); m != moveEnd {
+		t.Errorf("move %d, want the end, whoever else was asked for more", m)
 	}
 }

@@ -2,8 +2,8 @@ package kademlia
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
+	"sort"
 
 	"github.com/kadnode/kadnode/krpc"
 )
@@ -27,6 +27,10 @@ const (
 	// maxShells how often that is done.
 	maxWiden  = 3
 	maxShells = 8
+	// satedWiden and satedShells are the same for a lookup that has what somebody waited for. It
+	// does so while it waits for others anyway.
+	satedWiden  = 1
+	satedShells = 3
 )
 
 // candidateState is how far a lookup has come with a candidate.
@@ -45,14 +49,27 @@ const (
 // candidate is a node that a lookup has heard of. In a world that forms every node has some
 // dozens, so it is laid out to be small.
 type candidate struct {
-	node  krpc.NodeInfo
+	compact
+	depth  uint16 // hops from us: 1 for a contact of ours
+	tries  uint8
+	state  candidateState
+	slow   bool    // others as close are quicker
+	bound  bool    // BEP 42 allows its id at its address
+	answer *answer // nil if it had nothing that is kept
+}
+
+// answer is what is kept of a candidate's reply.
+type answer struct {
 	token []byte
-	*hearsay
-	depth uint16 // hops from us: 1 for a contact of ours
-	tries uint8
-	state candidateState
-	slow  bool // others as close are quicker
-	bound bool // BEP 42 allows its id at its address
+	hearsay
+}
+
+// token returns what the candidate gave to store with; nil if it gave nothing.
+func (c *candidate) token() []byte {
+	if c.answer == nil {
+		return nil
+	}
+	return c.answer.token
 }
 
 // lookup is the state of one iterative lookup (Maymounkov and Mazières, 2002,
@@ -64,7 +81,8 @@ type candidate struct {
 // past its soft timeout frees its slot without blame; if it is among the k
 // closest it is sent again, since it may just have been lost. The lookup ends
 // when the k closest nodes that did not fail have replied; if some did fail, not
-// before it has looked behind them (widen). One that is sated ends sooner.
+// before it has looked behind them (widen). One that is sated ends sooner: it soon gives
+// up those whom others do not name.
 type lookup struct {
 	target     krpc.ID
 	k, alpha   int
@@ -92,15 +110,16 @@ func newLookup(target krpc.ID, k, alpha int) *lookup {
 // start takes in our own contacts. Of those as close as the alpha-th, in bits shared with
 // the target, the quickest are asked first. It changes the list.
 func (l *lookup) start(contacts []contactRTT) {
+	l.candidates = make([]candidate, 0, 2*MaxK)
 	contacts = slices.DeleteFunc(contacts, func(c contactRTT) bool { return !l.add(c.NodeInfo, 1) })
 	if len(l.candidates) <= l.alpha {
 		return
 	}
-	shell := l.candidates[l.alpha-1].node.ID.CommonPrefixLen(l.target)
+	shell := l.candidates[l.alpha-1].id.CommonPrefixLen(l.target)
 	slices.SortStableFunc(contacts, func(a, b contactRTT) int { return cmp.Compare(a.rtt-1, b.rtt-1) }) // 0, not measured, comes last
 	places := l.alpha
 	for i := range l.candidates {
-		if l.candidates[i].node.ID.CommonPrefixLen(l.target) > shell {
+		if l.candidates[i].id.CommonPrefixLen(l.target) > shell {
 			places--
 		}
 	}
@@ -119,17 +138,18 @@ func (l *lookup) start(contacts []contactRTT) {
 // known, too far, or in the network of another candidate: the first one of a network
 // stays, or a liar could push out any other by naming its neighbours.
 func (l *lookup) add(n krpc.NodeInfo, depth int) bool {
-	at, found := slices.BinarySearchFunc(l.candidates, n.ID, func(c candidate, id krpc.ID) int {
-		return krpc.CompareDistance(c.node.ID, id, l.target)
+	at := sort.Search(len(l.candidates), func(i int) bool {
+		return krpc.CompareDistance(l.candidates[i].id, n.ID, l.target) >= 0
 	})
+	found := at < len(l.candidates) && l.candidates[at].id == n.ID
 	if found || at == maxCandidates || l.fixed || l.shun != nil && l.shun(n.ID) {
 		return false
 	}
 	bound := ValidID(n.ID, n.Addr.Addr())
-	if l.taken(n.Addr) || !l.makeRoom(at, bound) {
+	if l.taken(addressOf(n.Addr)) || !l.makeRoom(at, bound) {
 		return false
 	}
-	l.candidates = slices.Insert(l.candidates, at, candidate{node: n, depth: uint16(depth), bound: bound})
+	l.candidates = slices.Insert(l.candidates, at, candidate{compact: compactOf(n), depth: uint16(depth), bound: bound})
 	l.settled = l.settled && l.living(at) >= l.k
 	return true
 }
@@ -147,10 +167,15 @@ func (l *lookup) living(n int) int {
 
 // taken tells whether a live candidate is at the same address, or in the same
 // network where that matters.
-func (l *lookup) taken(a netip.AddrPort) bool {
-	return slices.ContainsFunc(l.candidates, func(c candidate) bool {
-		return c.state != failed && c.state != silent && (c.node.Addr == a || rivals(c.node.Addr.Addr(), a.Addr()))
-	})
+func (l *lookup) taken(a address) bool {
+	network, public := networkIn(a.ip), diverse(a.addr())
+	for i := range l.candidates {
+		c := &l.candidates[i]
+		if (c.address == a || public && networkIn(c.ip) == network) && c.state != failed && c.state != silent {
+			return true
+		}
+	}
+	return false
 }
 
 // makeRoom has a farther candidate make way for one that is to be inserted at an index, if there
@@ -205,6 +230,7 @@ const (
 func (l *lookup) next() (m move, n krpc.NodeInfo, before int) {
 	var dead, front, underWay int
 	var waiting, patient bool // for a first answer; for a last one
+	var again bool            // somebody is asked once more
 	var passedOver bool       // a slow one
 	var ids tally
 walk:
@@ -227,7 +253,8 @@ walk:
 				return moveWait, n, 0
 			}
 		case resent:
-			if int(c.tries) < l.tries() {
+			again = true
+			if int(c.tries) < l.tries(c) {
 				waiting = true
 				break
 			}
@@ -257,12 +284,14 @@ walk:
 		front++
 	}
 	switch {
-	case waiting || l.expecting > 0:
+	case l.sated && again && l.mayWiden():
+		return moveWiden, n, 0
+	case waiting || l.expecting > 0 && !l.sated:
 		return moveWait, n, 0
 	case passedOver: // there is nobody quicker to wait for
 		l.first = false
 		return l.next()
-	case dead > 0 && l.mayWiden():
+	case dead > 0 && !l.sated && l.mayWiden():
 		return moveWiden, n, 0
 	case patient:
 		return moveWait, n, 0
@@ -281,13 +310,13 @@ func (l *lookup) width() int {
 	return l.alpha
 }
 
-// tries returns how often to ask a node, at most. Of those that do not answer at first, most
+// tries returns how often to ask c, at most. Of those that do not answer at first, most
 // are dead.
-func (l *lookup) tries() int {
+func (l *lookup) tries(c *candidate) int {
 	switch {
-	case l.sated:
+	case l.sated && !l.vouched(c):
 		return maxTries - 1
-	case l.strained:
+	case l.strained && !l.sated:
 		return strainedTries
 	}
 	return maxTries
@@ -296,7 +325,7 @@ func (l *lookup) tries() int {
 func (l *lookup) ask(c *candidate) (move, krpc.NodeInfo, int) {
 	l.queries++
 	c.tries++
-	return moveAsk, c.node, int(c.tries) - 1
+	return moveAsk, c.info(), int(c.tries) - 1
 }
 
 // shellOf returns the number of leading bits that the target shares with the k-th
@@ -306,7 +335,7 @@ func (l *lookup) shellOf(onlyReplied bool) int {
 	shell, n := 0, 0
 	for i := range l.candidates {
 		if c := &l.candidates[i]; c.state == replied || !onlyReplied {
-			shell = c.node.ID.CommonPrefixLen(l.target)
+			shell = c.id.CommonPrefixLen(l.target)
 			if n++; n == l.k {
 				break
 			}
@@ -315,8 +344,17 @@ func (l *lookup) shellOf(onlyReplied bool) int {
 	return shell
 }
 
+// mayWiden tells whether there is a shell to look for nodes in. One that is sated does it once
+// nobody closer is named, and if it was to be wide.
 func (l *lookup) mayWiden() bool {
-	return !l.sated && !l.fixed && l.shells < maxShells && l.queries+maxWiden <= maxQueries && l.nextShell() >= l.shellOf(true)
+	shells := maxShells
+	if l.sated {
+		shells = satedShells
+		if !l.settled || l.widest == l.alpha {
+			return false
+		}
+	}
+	return !l.fixed && l.shells < shells && l.queries+maxWiden <= maxQueries && l.nextShell() >= l.shellOf(true)
 }
 
 // nextShell returns the shell to widen to next.
@@ -338,11 +376,15 @@ func (l *lookup) widen() (target krpc.ID, ask []krpc.NodeInfo) {
 	for i := len(l.candidates) - 1; i >= 0; i-- {
 		c := &l.candidates[i]
 		if c.state == replied {
-			ask = append(ask, c.node)
+			ask = append(ask, c.info())
 		}
 	}
 	slices.SortFunc(ask, func(a, b krpc.NodeInfo) int { return krpc.CompareDistance(a.ID, b.ID, target) })
-	ask = ask[:min(len(ask), maxWiden)]
+	most := maxWiden
+	if l.sated {
+		most = satedWiden
+	}
+	ask = ask[:min(len(ask), most)]
 	l.expecting += len(ask)
 	l.queries += len(ask)
 	return target, ask
@@ -351,7 +393,7 @@ func (l *lookup) widen() (target krpc.ID, ask []krpc.NodeInfo) {
 // find returns the candidate with n's id and address, or nil.
 func (l *lookup) find(n krpc.NodeInfo) *candidate {
 	for i := range l.candidates {
-		if c := &l.candidates[i]; c.node == n {
+		if c := &l.candidates[i]; c.is(n) {
 			return c
 		}
 	}
@@ -373,7 +415,10 @@ func (l *lookup) replied(n krpc.NodeInfo, token []byte) (depth int, ok bool) {
 	if c == nil || c.state == replied || c.state == fresh {
 		return 0, false
 	}
-	c.state, c.token, l.first, l.settled = replied, token, false, true
+	c.state, l.first, l.settled = replied, false, true
+	if token != nil {
+		c.answer = &answer{token: token}
+	}
 	return int(c.depth), true
 }
 
@@ -387,7 +432,7 @@ func (l *lookup) stalled(n krpc.NodeInfo) {
 	case asked:
 		c.state, l.first = stalled, false
 	case resent:
-		if c.state = stalled; int(c.tries) >= l.tries() {
+		if c.state = stalled; int(c.tries) >= l.tries(c) {
 			c.state = silent
 		}
 	}
@@ -409,12 +454,21 @@ func (l *lookup) nearest(n int) []Contact {
 }
 
 func (l *lookup) collect(n int, wanted func(*candidate) bool) []Contact {
-	out := make([]Contact, 0, n)
+	matching := 0
+	for i := range l.candidates {
+		if c := &l.candidates[i]; c.state == replied && wanted(c) {
+			matching++
+		}
+	}
+	if matching == 0 {
+		return nil
+	}
+	out := make([]Contact, 0, min(n, matching))
 	rank := 0
 	for i := range l.candidates {
 		c := &l.candidates[i]
 		if c.state == replied && wanted(c) {
-			out = append(out, Contact{NodeInfo: c.node, Token: c.token, Hops: int(c.depth), Rank: rank})
+			out = append(out, Contact{NodeInfo: c.info(), Token: c.token(), Hops: int(c.depth), Rank: rank})
 			if len(out) == n {
 				break
 			}

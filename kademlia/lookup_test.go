@@ -353,8 +353,8 @@ func TestCandidatesAreBounded(t *testing.T) {
 	for d := 5000; d > 0; d-- {
 		l.add(at(d), 1)
 	}
-	if len(l.candidates) != maxCandidates || l.candidates[0].node != at(1) {
-		t.Errorf("%d candidates, the closest %v", len(l.candidates), l.candidates[0].node)
+	if len(l.candidates) != maxCandidates || !l.candidates[0].is(at(1)) {
+		t.Errorf("%d candidates, the closest %v", len(l.candidates), l.candidates[0].info())
 	}
 	if l.add(at(6000), 1) {
 		t.Error("a node farther than all was taken in")

@@ -200,6 +200,9 @@ func (t *traversal) step() {
 
 func (t *traversal) ask(to krpc.NodeInfo, before int) {
 	want := t.n.wanted()
+	if t.patience(to, before) < 0 {
+		t.n.after(t.n.endpoint.StallTime()/2, func() { t.stalled(to, before) })
+	}
 	t.n.ask(&query{
 		to:     to,
 		method: t.cfg.Method,
@@ -210,14 +213,11 @@ func (t *traversal) ask(to krpc.NodeInfo, before int) {
 			t.cfg.Fill(m)
 		},
 		onStall: func() {
-			if before == t.l.tries()-1 && !t.l.sated || t.cfg.Later {
-				// The last copy is given twice the time: of a node slower than nine in
-				// ten, and closer than most, only this lookup may ever hear. Where nobody
-				// waits, all copies are: most of those sent again were not lost.
-				t.n.after(t.n.endpoint.StallTime(), func() { t.stalled(to) })
+			if patience := t.patience(to, before); patience > 0 {
+				t.n.after(time.Duration(patience)*t.n.endpoint.StallTime(), func() { t.stalled(to, before) })
 				return
 			}
-			t.stalled(to)
+			t.stalled(to, before)
 		},
 		onDone: func(r *krpc.Message, _ time.Duration, err error) {
 			if err != nil {
@@ -228,6 +228,30 @@ func (t *traversal) ask(to krpc.NodeInfo, before int) {
 			t.step()
 		},
 	})
+}
+
+// patience returns how many soft timeouts longer than one to wait for a copy of a query, of which
+// so many were sent before. The last one is given three in all: of a node slower than nine in
+// ten, and closer than most, only this lookup may ever hear. It is two where the next one will do,
+// since something is to be stored. Where nobody waits, all are given two: most of those sent again
+// were not lost.
+//
+// A lookup that is sated waits for those who are slow, most likely. To those who are dead, most
+// likely, it gives half of one for the last copy: -1.
+func (t *traversal) patience(to krpc.NodeInfo, before int) int {
+	c := t.l.find(to)
+	last := c != nil && before == t.l.tries(c)-1
+	switch {
+	case last && t.l.sated && t.l.vouched(c):
+		return 6
+	case last && t.l.sated:
+		return -1
+	case last && !t.cfg.Tokens:
+		return 2
+	case last || t.cfg.Later:
+		return 1
+	}
+	return 0
 }
 
 // widen looks for nodes behind dead ones. They are then asked like others.
@@ -260,9 +284,12 @@ func (t *traversal) widen() {
 	}
 }
 
-func (t *traversal) stalled(n krpc.NodeInfo) {
-	t.l.stalled(n)
-	t.step()
+// stalled takes note that n does not answer in time the query of which so many copies were sent before.
+func (t *traversal) stalled(n krpc.NodeInfo, before int) {
+	if c := t.l.find(n); c != nil && int(c.tries) == before+1 {
+		t.l.stalled(n)
+		t.step()
+	}
 }
 
 // replied takes in one reply: its token, its nodes, and what Visit wants of it.
@@ -308,7 +335,7 @@ func (t *traversal) holdsValue(r *krpc.Message) bool {
 	return false
 }
 
-// addNodes takes in the nodes of a reply, depth hops away, and returns them.
+// addNodes takes in the nodes of a reply, depth hops away, and returns them if the lookup is Wide.
 func (t *traversal) addNodes(r *krpc.Message, depth int) (named []krpc.ID) {
 	nodes := make([]krpc.NodeInfo, 0, maxFromReply)
 	for node := range r.EachNode {
@@ -323,9 +350,14 @@ func (t *traversal) addNodes(r *krpc.Message, depth int) (named []krpc.ID) {
 	if len(nodes) > maxFromReply {
 		slices.SortFunc(nodes, func(a, b krpc.NodeInfo) int { return krpc.CompareDistance(a.ID, b.ID, t.cfg.Target) })
 	}
+	if t.cfg.Wide {
+		named = make([]krpc.ID, 0, len(nodes))
+	}
 	added := 0
 	for _, node := range nodes {
-		named = append(named, node.ID)
+		if t.cfg.Wide {
+			named = append(named, node.ID)
+		}
 		if t.l.add(node, depth) {
 			added++
 		}

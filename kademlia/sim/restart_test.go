@@ -93,7 +93,7 @@ func TestWorldOfFaults(t *testing.T) {
 		w.Net.Filter(simnet.OneWay(.02, *seed))
 		for i, h := range w.Hosts {
 			if i%10 == 0 {
-				h.Net.SetService(50*time.Millisecond, 20)
+				h.Net.SetService(50*time.Millisecond, 2)
 			}
 		}
 		w.Clock.Run(30 * time.Minute)
