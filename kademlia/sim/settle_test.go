@@ -15,15 +15,15 @@ import (
 var (
 	nodes   = flag.Int("nodes", 1000, "nodes of the world that settles")
 	lookups = flag.Int("lookups", 1000, "lookups in it")
-	growth  = flag.Float64("growth", .05, "nodes that join it each second, for each that is there")
-	settle  = flag.Duration("settle", 3*time.Minute, "time from the last one to the lookups")
+	growth  = flag.Float64("growth", .02, "nodes that join it each second, for each that is there")
+	settle  = flag.Duration("settle", time.Minute, "time from the last one to the lookups")
 )
 
 // A large world is there soon, whatever its size, and lookups in it end at the closest nodes.
 //
 //	go test ./kademlia/sim -run Settles -v -timeout 1h -args -nodes 100000 -lookups 10000
 func TestWorldSettles(t *testing.T) {
-	const memory = 7 << 29 // of 4 GiB, what the heap may take before it is collected more often
+	const memory = 15 << 28 // of 4 GiB, what Go may take before it collects more often
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memory))
 	before, began := heap(), time.Now()
 	nodes := scaled(*nodes)
