@@ -39,7 +39,10 @@ func (s *Socket) read(l link, deliver krpc.PacketFunc) {
 	load := strain{link: l, readers: &s.strained}
 	defer load.relax()
 	for {
-		n, err := l.receive()
+		if load.polls() && s.stopping() {
+			return // a look at the socket minds no deadline
+		}
+		n, err := load.receive()
 		if err != nil {
 			if s.stopping() || errors.Is(err, net.ErrClosed) {
 				return

@@ -1,6 +1,8 @@
 package udp
 
 import (
+	"net"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 )
@@ -90,5 +92,63 @@ func TestQueriesAreRefusedWhileTheBufferIsFull(t *testing.T) {
 		if l.refuses {
 			t.Error("a buffer that is soon read refuses queries")
 		}
+	}
+}
+
+// drainedLink is a link with so many full batches to read, and nothing after them.
+type drainedLink struct {
+	fillingLink
+	batches int
+	deaf    bool   // it was waited for while it refused queries
+	last    func() // is called with the last batch
+}
+
+func (l *drainedLink) poll() (int, error) {
+	if l.batches == 0 {
+		return 0, nil
+	}
+	if l.batches--; l.batches == 0 && l.last != nil {
+		l.last()
+	}
+	return batchLen, nil
+}
+
+func (l *drainedLink) receive() (int, error) {
+	if l.batches > 0 {
+		return l.poll()
+	}
+	l.deaf = l.refuses
+	return 0, net.ErrClosed
+}
+
+func (l *drainedLink) datagram(int) (netip.AddrPort, []byte, bool) {
+	return netip.AddrPort{}, nil, false
+}
+
+func (l *drainedLink) flush() {}
+
+// When all is read, the last batch may have been a full one. No query would come to tell of it.
+func TestNobodyWaitsForQueriesThatAreRefused(t *testing.T) {
+	l := &drainedLink{fillingLink: fillingLink{full: 1}, batches: strainBatches * refuseLooks}
+	s := newSocket(netip.AddrPort{})
+	s.read(l, nil)
+	if l.deaf {
+		t.Error("waits for datagrams while the kernel refuses queries")
+	}
+	if s.Strained() {
+		t.Error("under strain, with nothing to read")
+	}
+}
+
+// A flood goes on while the node stops.
+func TestReaderUnderStrainStops(t *testing.T) {
+	l := &drainedLink{fillingLink: fillingLink{full: 1}, batches: 2 * strainBatches * refuseLooks}
+	s := newSocket(netip.AddrPort{})
+	l.last = func() {
+		close(s.done)
+		l.batches = 10
+	}
+	if s.read(l, nil); l.batches < 10 {
+		t.Error("reads on after Stop")
 	}
 }
