@@ -97,6 +97,14 @@ func (c *Config) formTime() time.Duration {
 	return formTime
 }
 
+// joining returns how many programs join at a time when so many are there.
+func (c *Config) joining(up int) int {
+	if c.Nodes > LargeWorld {
+		return 1 + up/largeGrowth
+	}
+	return 1 + up/growth
+}
+
 // setChurn applies Session and Shape.
 func (c *Config) setChurn() {
 	if c.Session <= 0 && c.Shape <= 0 {

@@ -26,9 +26,12 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // The parts of a run, besides Config.Length.
 const (
-	// joinPause is the time between two programs that join a small world; a large one grows by
-	// a tenth a second.
-	joinPause = time.Second
+	// joinPause is the time between two programs that join at first. Then a tenth of those that
+	// are there join at a time and, in a large world, a fiftieth: if nearly all of them were
+	// joining at the end, it would take more memory.
+	joinPause   = time.Second
+	growth      = 10
+	largeGrowth = 50
 	// formTime is what the world has to find together after the last one has joined. A large
 	// world has less: most of its nodes have been there for a while by then.
 	formTime      = 8 * time.Minute
@@ -131,7 +134,7 @@ func newWorld(cfg Config) *world {
 func (w *world) run() {
 	w.watch()
 	for w.grown < w.cfg.Nodes && !w.stopped {
-		for range 1 + w.grown/10 {
+		for range w.cfg.joining(w.grown) {
 			if w.grown < w.cfg.Nodes {
 				w.addHost().boot()
 			}
@@ -156,7 +159,7 @@ func (w *world) run() {
 func (w *world) length() time.Duration {
 	joining, up := 0, 0
 	for ; up < w.cfg.Nodes; joining++ {
-		up += 1 + up/10
+		up += w.cfg.joining(up)
 	}
 	length := time.Duration(joining)*joinPause + w.cfg.formTime() + w.cfg.Length
 	if w.cfg.SkipFinal {
