@@ -231,10 +231,9 @@ func (t *traversal) ask(to krpc.NodeInfo, before int) {
 }
 
 // patience returns how many soft timeouts longer than one to wait for a copy of a query, of which
-// so many were sent before. The last one is given three in all: of a node slower than nine in
-// ten, and closer than most, only this lookup may ever hear. It is two where the next one will do,
-// since something is to be stored. Where nobody waits, all are given two: most of those sent again
-// were not lost.
+// so many were sent before. The last one is given two in all, and three where the closest nodes are
+// what is looked for: of a node slower than nine in ten, and closer than most, only this lookup may
+// ever hear. Where nobody waits, all are given two: most of those sent again were not lost.
 //
 // A lookup that is sated waits for those who are slow, most likely. To those who are dead, most
 // likely, it gives half of one for the last copy: -1.
@@ -246,7 +245,7 @@ func (t *traversal) patience(to krpc.NodeInfo, before int) int {
 		return 6
 	case last && t.l.sated:
 		return -1
-	case last && !t.cfg.Tokens:
+	case last && t.cfg.Kind == LookupFindNode:
 		return 2
 	case last || t.cfg.Later:
 		return 1
