@@ -228,10 +228,8 @@ const (
 // next returns the next move and, for moveAsk, the node and how many times it was
 // asked before.
 func (l *lookup) next() (m move, n krpc.NodeInfo, before int) {
-	var dead, front, underWay int
-	var waiting, patient bool // for a first answer; for a last one
-	var again bool            // somebody is asked once more
-	var passedOver bool       // a slow one
+	var front, underWay int
+	var saw outlook
 	var ids tally
 walk:
 	for i := range l.candidates {
@@ -241,25 +239,25 @@ walk:
 		}
 		switch c.state {
 		case failed, silent:
-			dead++
+			saw.dead++
 			continue
 		case replied:
 			if ids.enough(l, c) {
 				break walk
 			}
 		case asked:
-			waiting = true
+			saw.waiting = true
 			if underWay++; underWay >= l.width() {
 				return moveWait, n, 0
 			}
 		case resent:
-			again = true
+			saw.again = true
 			if int(c.tries) < l.tries(c) {
-				waiting = true
+				saw.waiting = true
 				break
 			}
-			patient = true
-			dead++ // most likely
+			saw.patient = true
+			saw.dead++ // most likely
 		case stalled:
 			if l.sated && l.doubtful(c) {
 				continue
@@ -270,10 +268,10 @@ walk:
 			}
 		case fresh:
 			if l.first && c.slow {
-				passedOver = true
+				saw.passedOver = true
 				continue
 			}
-			if l.frugal && waiting && front-ids.unwilling >= l.k && l.suffices(ids.bound) {
+			if l.frugal && saw.waiting && front-ids.unwilling >= l.k && l.suffices(ids.bound) {
 				break walk
 			}
 			if l.queries < maxQueries {
@@ -283,20 +281,38 @@ walk:
 		}
 		front++
 	}
-	switch {
-	case l.sated && again && l.mayWiden():
-		return moveWiden, n, 0
-	case waiting || l.expecting > 0 && !l.sated:
-		return moveWait, n, 0
-	case passedOver: // there is nobody quicker to wait for
+	if m = l.unasked(&saw); m == moveAsk {
 		l.first = false
 		return l.next()
-	case dead > 0 && !l.sated && l.mayWiden():
-		return moveWiden, n, 0
-	case patient:
-		return moveWait, n, 0
+	}
+	return m, n, 0
+}
+
+// outlook is what next sees of the candidates when there is nobody to ask.
+type outlook struct {
+	dead       int  // or most likely so
+	waiting    bool // for a first answer
+	patient    bool // for a last one
+	again      bool // somebody is asked once more
+	passedOver bool // a slow one
+}
+
+// unasked returns the move when there is nobody to ask: moveAsk if that is only since the slow
+// ones are passed over and there is nobody quicker to wait for.
+func (l *lookup) unasked(saw *outlook) move {
+	switch {
+	case l.sated && saw.again && l.mayWiden():
+		return moveWiden
+	case saw.waiting || l.expecting > 0 && !l.sated:
+		return moveWait
+	case saw.passedOver:
+		return moveAsk
+	case saw.dead > 0 && !l.sated && l.mayWiden():
+		return moveWiden
+	case saw.patient:
+		return moveWait
 	default:
-		return moveEnd, n, 0
+		return moveEnd
 	}
 }
 
