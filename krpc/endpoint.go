@@ -24,8 +24,9 @@ const (
 )
 
 // Handler answers queries. ServeKRPC fills rq.Reply and returns nil to have it
-// sent, an *Error to send that, or ErrDrop to stay silent; any other error is
-// sent as 202. It is called concurrently, may not block, and keeps nothing of rq.
+// sent, an *Error to send that, ErrDrop to stay silent, or ErrUnproven to be called
+// again later; any other error is sent as 202. It is called concurrently, may not
+// block, and keeps nothing of rq.
 type Handler interface {
 	ServeKRPC(rq *Request) error
 }
@@ -52,6 +53,7 @@ type Request struct {
 	Now   time.Time
 
 	limit   int  // length of the reply; 0: MaxReply
+	paid    int  // length of what was sent for it
 	brief   bool // see Brief
 	proven  *Proven
 	used    int
@@ -106,6 +108,7 @@ type Endpoint struct {
 	limiter   atomic.Pointer[Limiter]
 	strainer  Strainer // the transport, if it is one
 	strangers strangers
+	held      held
 	epoch     epoch
 	heard     atomic.Int64 // when a query of ours was last answered, since epoch
 
@@ -184,18 +187,21 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 		e.drop(DropRateLimited)
 		return
 	}
-	rq.From, rq.Now, rq.proven = from, now, e.cfg.Proven
+	rq.From, rq.Now, rq.proven, rq.paid = from, now, e.cfg.Proven, len(b)
 	if !e.limitReply(rq, len(b), strained) {
 		e.drop(DropStrained)
 		return
 	}
-	e.serve(rq, out)
+	e.counters.queriesIn[rq.Query.Method].Add(1)
+	if !e.answer(rq, out) && !e.hold(rq, b) {
+		e.answer(rq, out)
+	}
 }
 
-// serve answers one query.
-func (e *Endpoint) serve(rq *Request, out Outbox) {
+// answer answers one query. It reports false if it has not, as that takes a proof of the
+// sender's address.
+func (e *Endpoint) answer(rq *Request, out Outbox) bool {
 	q := &rq.Query
-	e.counters.queriesIn[q.Method].Add(1)
 	rq.used = 0
 	e.begin(rq, KindReply)
 	var err error
@@ -210,13 +216,17 @@ func (e *Endpoint) serve(rq *Request, out Outbox) {
 	case *Error:
 		e.setError(rq, err)
 	default:
-		if err == ErrDrop {
+		switch err {
+		case ErrUnproven:
+			return false
+		case ErrDrop:
 			e.drop(DropHandler)
-			return
+			return true
 		}
 		e.setError(rq, errServer)
 	}
 	out.Push(rq.From, rq.Reply.Append(out.Buffer()))
+	return true
 }
 
 // begin makes the reply to rq an empty one with what all replies have.

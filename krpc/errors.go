@@ -34,6 +34,10 @@ var (
 	ErrNotKRPC = errors.New("krpc: not a KRPC message")
 	// ErrDrop is returned by a handler that wants the query left unanswered.
 	ErrDrop = errors.New("krpc: drop")
+	// ErrUnproven is returned by a handler whose reply is too long for a sender who may not have
+	// sent the query, see Request.Extend. It is called again for that query once he has shown to be
+	// where he says, or else a second later, or at once: Request.Brief is true then.
+	ErrUnproven = errors.New("krpc: address not proved")
 	// ErrTimeout ends a query that was not answered within the hard timeout.
 	ErrTimeout = errors.New("krpc: timeout")
 	// ErrClosed ends the queries of an endpoint that was closed.

@@ -3,8 +3,9 @@ package krpc
 import "time"
 
 // Whoever forges the source of a query has the reply sent to a victim. So a reply is at most so
-// many times as long as its query, in bytes of UDP payload, but for one that carries a value
-// (BEP 44). The smallest query for peers, of 94 bytes, still gets a hundred of them less ten.
+// many times as long as its query, in bytes of UDP payload. The smallest query for peers, of 94
+// bytes, still gets a hundred of them less ten. Who has proved his address gets values of items
+// (BEP 44) that are longer, see Extend.
 const (
 	maxGain = 10
 	// strainedGain holds while more comes in than can be answered, for who has not proved his
@@ -52,8 +53,9 @@ func (e *Endpoint) limitReply(rq *Request, size int, strained bool) bool {
 	return true
 }
 
-// Brief tells whether the reply has to be a short one, since we are under strain and nobody
-// knows whether the query comes from where it says. Then Room holds for values of items too.
+// Brief tells whether the reply has to be a short one, since nobody knows whether the query comes
+// from where it says, and we are under strain or have waited for that long enough. Then Room holds
+// for values of items too.
 func (rq *Request) Brief() bool { return rq.brief }
 
 // Room returns how many bytes may still be added to the reply until it is as long as it may be
@@ -67,8 +69,15 @@ func (rq *Request) Room() int {
 }
 
 // Extend lets the reply be limit bytes long, for the sake of a value that is sent whole or not at
-// all. It is not for brief ones.
-func (rq *Request) Extend(limit int) { rq.limit = limit }
+// all. It reports false if nobody knows whether the query comes from where it says: see
+// ErrUnproven. It is not for brief ones.
+func (rq *Request) Extend(limit int) bool {
+	if rq.proven != nil && maxGain*rq.paid < limit && !rq.proven.Has(rq.From.Addr(), rq.Now) {
+		return false
+	}
+	rq.limit = limit
+	return true
+}
 
 // Proved takes note that the sender of rq is where it says: it has sent back a token.
 func (rq *Request) Proved() {

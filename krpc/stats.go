@@ -41,6 +41,7 @@ type counters struct {
 	refused    atomic.Uint64
 	sendErrors atomic.Uint64
 	brief      atomic.Uint64 // queries answered briefly
+	held       atomic.Uint64
 	drops      [numDropReasons]atomic.Uint64
 	rtt        *Histogram
 }
@@ -68,7 +69,10 @@ type Stats struct {
 	Remotes      RemotesStats
 	LimiterBusy  int // sources with a debt in the limiter
 	LimiterCells int
-	Brief        uint64        // queries that got short replies, see Request.Brief
+	Brief        uint64 // queries that got short replies, see Request.Brief
+	Held         uint64 // queries whose reply had to wait for a proof, see ErrUnproven
+	Holding      int    // of these now
+	MaxHolding   int
 	Proven       int           // addresses that have shown lately to be who they are
 	ProvenCells  int           // most of these
 	StallTime    time.Duration // today's soft timeout
@@ -98,6 +102,7 @@ func (e *Endpoint) Stats() Stats {
 	limiter, now := e.limiter.Load(), e.cfg.Clock.Now()
 	s.LimiterBusy, s.LimiterCells = limiter.Busy(now), limiter.Cells()
 	s.Brief, s.Proven, s.ProvenCells = c.brief.Load(), e.cfg.Proven.Known(now), e.cfg.Proven.Cells()
+	s.Held, s.Holding, s.MaxHolding = c.held.Load(), int(e.held.size.Load()), maxHeld
 	e.mu.Lock()
 	s.Pending, s.MaxPending, s.StallTime = len(e.pending), e.cfg.MaxPending, e.rtt.Stall()
 	e.mu.Unlock()

@@ -192,6 +192,7 @@ func (e *Endpoint) match(now time.Time, from netip.AddrPort, m *Message) {
 	}
 	e.heard.Store(int64(e.epoch.elapsed(now)))
 	e.cfg.Proven.Add(from.Addr(), now)
+	e.release(now, from.Addr())
 	rtt := now.Sub(tx.sent)
 	e.mu.Lock()
 	e.rtt.Add(rtt)
@@ -235,7 +236,8 @@ func (tx *transaction) elapsed() {
 }
 
 // Close ends every pending query with ErrClosed, those that were not sent yet included,
-// and refuses new ones. Deliver still answers queries, until the transport stops.
+// and refuses new ones. Deliver still answers queries, until the transport stops, but for
+// those that wait for a proof: see ErrUnproven.
 func (e *Endpoint) Close() {
 	e.mu.Lock()
 	pending := slices.SortedFunc(maps.Values(e.pending), func(a, b *transaction) int {
@@ -248,6 +250,7 @@ func (e *Endpoint) Close() {
 		tx.stop()
 	}
 	e.mu.Unlock()
+	e.held.close()
 	for _, tx := range pending {
 		tx.observer.Done(nil, 0, ErrClosed)
 	}

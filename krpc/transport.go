@@ -18,7 +18,8 @@ const (
 // Transport sends datagrams from one local address. It is safe for concurrent
 // use. krpc/udp and krpc/simnet implement it. See Strainer for what it may tell besides.
 type Transport interface {
-	// Send transmits one datagram. It does not keep b and never delivers a
+	// Send transmits one datagram: a query, or a reply that had to wait (see ErrUnproven) and
+	// acknowledges nothing. It does not keep b and never delivers a
 	// datagram before it returns. An error says that the datagram did not leave;
 	// nil does not say that it will arrive.
 	Send(to netip.AddrPort, b []byte) error

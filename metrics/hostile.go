@@ -6,6 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type hostileMetrics struct {
 	alarms, keys, maxKeys       *prometheus.Desc
 	brief, proven, provenLimits *prometheus.Desc
+	held, holding, maxHolding   *prometheus.Desc
 }
 
 func newHostileMetrics(d *descs) hostileMetrics {
@@ -13,7 +14,10 @@ func newHostileMetrics(d *descs) hostileMetrics {
 		alarms:       d.add("sybil_alarms_total", "Lookups that found more nodes close to their target than chance explains."),
 		keys:         d.add("sybil_keys", "Targets of lookups for which that was so within the last hour, own ids among them."),
 		maxKeys:      d.add("sybil_keys_limit", "Most such targets that are remembered; the one that was found so longest ago goes."),
-		brief:        d.add("krpc_brief_replies_total", "Queries answered briefly, because more came in than could be answered and the source had not proved its address."),
+		brief:        d.add("krpc_brief_replies_total", "Queries answered briefly, because the source had not proved its address, and more came in than could be answered or the value of an item was too long for it."),
+		held:         d.add("krpc_held_total", "Queries whose answer, with the value of an item, was too long for a source that had not proved its address: it is asked for an answer to a ping first."),
+		holding:      d.add("krpc_held", "Such queries that wait for that answer."),
+		maxHolding:   d.add("krpc_held_limit", "Most such queries; others are answered without the value."),
 		proven:       d.add("proven_addresses", "Addresses that have answered a query, or sent back a token, within half an hour."),
 		provenLimits: d.add("proven_addresses_limit", "Most such addresses; of the four places that one may take, the oldest is given away."),
 	}
@@ -26,4 +30,7 @@ func (m *hostileMetrics) collect(e emitter, t *total) {
 	e.counter(m.brief, t.endpoint.Brief)
 	e.count(m.proven, t.endpoint.Proven)
 	e.count(m.provenLimits, t.endpoint.ProvenCells)
+	e.counter(m.held, t.endpoint.Held)
+	e.count(m.holding, t.endpoint.Holding)
+	e.count(m.maxHolding, t.endpoint.MaxHolding)
 }

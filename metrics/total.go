@@ -157,6 +157,9 @@ func addEndpoint(t, s *krpc.Stats) {
 	t.LimiterBusy += s.LimiterBusy
 	t.LimiterCells += s.LimiterCells
 	t.Brief += s.Brief
+	t.Held += s.Held
+	t.Holding += s.Holding
+	t.MaxHolding += s.MaxHolding
 	t.Proven += s.Proven
 	t.ProvenCells += s.ProvenCells
 	addHistogram(&t.RTT, s.RTT)

@@ -31,11 +31,14 @@ func (s *Items) serveGet(n *kademlia.Node, rq *krpc.Request) error {
 	}
 	// Aliased, not copied: a stored item never changes.
 	r.V, r.K, r.Sig = it.V, it.K, it.Sig
-	if rq.Brief() {
+	switch {
+	case rq.Brief():
 		beBrief(n, rq)
-	} else {
-		rq.Extend(maxReply)
+	case rq.Room() >= 0:
+	case rq.Extend(maxReply):
 		rq.MakeRoom(0)
+	default:
+		return krpc.ErrUnproven
 	}
 	s.counters.hits.Add(1)
 	return nil

@@ -66,6 +66,10 @@ func FuzzEndpoint(f *testing.F) {
 	for answer := range byte(numAnswers) {
 		f.Add([]byte{0, 0, 0, 0, 0, 0, moveAsked, 0, 1, answer, moveAsked, 1, 3, answer, moveAsked, 4, 5, answer})
 	}
+	// Two queries whose replies wait for a proof: it comes, it does not, and one comes once more.
+	for _, then := range []string{"\x03\x00\x00", "\x00\x15", "\x04\x00\x08\x08"} {
+		f.Add([]byte("\x00\x00\x00\x00\x00\x00" + "\x04\x00\x00\x08" + "\x04\x00\x01\x08" + then))
+	}
 	f.Add([]byte("\x00\x00\x00\x00\x00\x00" + "\x05\x00\x1ed1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if len(in) > 2000 {
@@ -103,6 +107,7 @@ func newTrial(t *testing.T, in *script) *trial {
 		Remotes:     krpc.NewRemotes(rates[in.below(4)]),
 		ReadOnly:    in.below(2) == 1,
 		MaxPending:  []int{16, 1, 5, 40}[in.below(4)],
+		Proven:      krpc.NewProven(16, rand.New(rand.NewPCG(3, 3))),
 		Version:     "KN01",
 	}
 	tr.hard, tr.readOnly, tr.maxPending = cfg.HardTimeout, cfg.ReadOnly, cfg.MaxPending
@@ -209,10 +214,10 @@ func (tr *trial) answer() {
 // asked delivers a query, which is answered as the script says.
 func (tr *trial) asked() {
 	in := tr.in
-	from := hosts[in.below(len(hosts))]
+	from, size := hosts[in.below(len(hosts))], 1+in.below(32)
 	q := krpc.Message{
-		Kind: krpc.KindQuery, TID: bytes.Repeat([]byte("t"), 1+in.below(32)), HasID: true, ID: krpc.ID{2},
-		Method: krpc.MethodFindNode, HasTarget: true,
+		Kind: krpc.KindQuery, TID: bytes.Repeat([]byte("t"), size), HasID: true, ID: krpc.ID{2},
+		Method: krpc.MethodFindNode, HasTarget: true, Target: krpc.ID{byte(size % 8)}, ReadOnly: size%16 == 0,
 	}
 	tr.how = in.below(numAnswers)
 	tr.deliver(from, q.Append(nil))

@@ -35,9 +35,14 @@ type trial struct {
 	open    int                  // accepted and not over
 	over    int
 
+	held  []heldQuery // as the endpoint should hold them
+	pings int         // that the endpoint may have sent for them
+	waits bool        // what is being delivered is held
+
 	pushed int // datagrams
 	from   netip.AddrPort
 	tid    string // of what is being delivered
+	asks   bool   // what is being delivered is a query
 	buf    [krpc.MaxDatagram]byte
 }
 
@@ -53,6 +58,7 @@ type ownQuery struct {
 	stalled int
 	over    int
 	refused bool
+	ping    bool // of the endpoint itself
 }
 
 // sent returns the queries that can be answered, in the order in which they were made.
@@ -71,10 +77,20 @@ func (tr *trial) LocalAddr() netip.AddrPort { return simnet.Addr(100) }
 // Send implements krpc.Transport.
 func (tr *trial) Send(to netip.AddrPort, b []byte) error {
 	var m krpc.Message
-	if err := m.Decode(b); err != nil || m.Kind != krpc.KindQuery || len(m.TID) != 4 || len(b) > krpc.MaxReply {
+	err := m.Decode(b)
+	if m.Kind == krpc.KindReply {
+		tr.resumed(to, &m)
+		return nil
+	}
+	if err != nil || m.Kind != krpc.KindQuery || len(m.TID) != 4 || len(b) > krpc.MaxReply {
 		tr.t.Fatalf("sends %q: %v", b, err)
 	}
-	q := tr.queries[int(m.ID[0])<<8|int(m.ID[1])]
+	var q *ownQuery
+	if m.ID == nodeID {
+		q = tr.ping(to)
+	} else {
+		q = tr.queries[int(m.ID[0])<<8|int(m.ID[1])]
+	}
 	switch {
 	case tr.closed:
 		tr.t.Fatal("sends after Close")
@@ -171,18 +187,22 @@ const (
 	answerItem
 	answerScratch
 	answerAndAsk
+	answerProven
 	numAnswers
 )
 
 // ServeKRPC implements krpc.Handler.
 func (tr *trial) ServeKRPC(rq *krpc.Request) error {
-	r := &rq.Reply
-	if r.Kind != krpc.KindReply || string(r.TID) != tr.tid || r.IP != tr.from || rq.Query.CheckQuery() != nil {
+	r, how := &rq.Reply, tr.how
+	if !tr.delivers(rq.From, string(r.TID)) {
+		how = answerProven // the only ones that are held
+	}
+	if r.Kind != krpc.KindReply || r.IP != rq.From || rq.Query.CheckQuery() != nil {
 		tr.t.Fatalf("is to answer %+v with %+v", rq.Query, r)
 	}
-	r.HasID, r.ID = true, krpc.ID{9}
+	r.HasID, r.ID = true, nodeID
 	r.Nodes = append(rq.Scratch(8*krpc.Node4Len), make([]byte, 8*krpc.Node4Len)...)
-	switch tr.how {
+	switch how {
 	case answerNothing:
 		return krpc.ErrDrop
 	case answerError:
@@ -194,16 +214,30 @@ func (tr *trial) ServeKRPC(rq *krpc.Request) error {
 			r.Values = krpc.AppendPeer(r.Values, simnet.Addr(1))
 		}
 	case answerItem:
-		r.Nodes6 = append(rq.Scratch(8*krpc.Node6Len), make([]byte, 8*krpc.Node6Len)...)
-		r.V = append(append(rq.Scratch(1000), "996:"...), make([]byte, 996)...)
-		r.K, r.Sig, r.HasSeq = make([]byte, 32), make([]byte, 64), true
+		addItem(rq)
 		rq.MakeRoom(krpc.MaxReply - maxItemReply)
+	case answerProven:
+		if !rq.Brief() {
+			addItem(rq)
+			if !rq.Extend(maxItemReply) {
+				tr.waits = tr.hold(rq)
+				return krpc.ErrUnproven
+			}
+		}
+		rq.MakeRoom(0)
 	case answerScratch:
 		r.Token = append(rq.Scratch(3*krpc.MaxDatagram), "token"...)
 	case answerAndAsk:
 		tr.query(false)
 	}
 	return nil
+}
+
+func addItem(rq *krpc.Request) {
+	r := &rq.Reply
+	r.Nodes6 = append(rq.Scratch(8*krpc.Node6Len), make([]byte, 8*krpc.Node6Len)...)
+	r.V = append(append(rq.Scratch(1000), "996:"...), make([]byte, 996)...)
+	r.K, r.Sig, r.HasSeq = make([]byte, 32), make([]byte, 64), true
 }
 
 // maxItemReply is the most that a reply with an item of 1000 bytes takes.
@@ -216,7 +250,7 @@ func (tr *trial) Buffer() []byte { return tr.buf[:0] }
 func (tr *trial) Push(to netip.AddrPort, b []byte) {
 	tr.pushed++
 	var m krpc.Message
-	if err := m.Decode(b); err != nil || m.Kind == krpc.KindQuery || to != tr.from || string(m.TID) != tr.tid || &b[0] != &tr.buf[0] {
+	if err := m.Decode(b); err != nil || m.Kind == krpc.KindQuery || !tr.delivers(to, string(m.TID)) || &b[0] != &tr.buf[0] {
 		tr.t.Fatalf("answers %q to %v: %v", b, to, err)
 	}
 	most := krpc.MaxReply
@@ -228,27 +262,41 @@ func (tr *trial) Push(to netip.AddrPort, b []byte) {
 	}
 }
 
-// deliver delivers a datagram: it ends the query that it answers, is answered, or is counted
-// as dropped, and only one of these.
+// delivers tells whether a query with this transaction id is what is being delivered.
+func (tr *trial) delivers(from netip.AddrPort, tid string) bool {
+	return tr.asks && tr.from == from && tr.tid == tid
+}
+
+// deliver delivers a datagram: it ends the query that it answers, is answered, now or later, or is
+// counted as dropped, and only one of these.
 func (tr *trial) deliver(from netip.AddrPort, b []byte) {
 	var m krpc.Message
 	m.Decode(b)
 	m = *m.Clone()
-	tr.from, tr.tid = from, string(m.TID)
+	tr.from, tr.tid, tr.asks, tr.waits = from, string(m.TID), m.Kind == krpc.KindQuery, false
 	q := tr.waiting[tr.tid]
 	answers := m.Kind != 0 && m.Kind != krpc.KindQuery && q != nil && q.to == from && !tr.blocked.Contains(from.Addr())
-	pushed, dropped := tr.pushed, tr.drops()
+	pushed, dropped, pending := tr.pushed, tr.drops(), tr.Stats().Pending
 	original := slices.Clone(b)
 	tr.Deliver(tr.clock.Now(), from, b, tr)
 	if !slices.Equal(original, b) {
 		tr.t.Fatalf("%q was changed into %q", original, b)
 	}
-	tr.from, tr.tid = netip.AddrPort{}, ""
+	tr.from, tr.tid, tr.asks = netip.AddrPort{}, "", false
 	pushed, dropped = tr.pushed-pushed, tr.drops()-dropped
+	if answers && q.ping {
+		answers = tr.Stats().Pending < pending // else it was over
+		q.over = 1
+		delete(tr.waiting, q.tid)
+	}
+	if answers {
+		tr.checkHeld(from.Addr())
+	}
 	switch {
+	case tr.waits && pushed+dropped == 0:
 	case answers && (q.over != 1 || pushed+dropped > 0):
 		tr.t.Fatalf("%q is no reply to %+v: %d pushed, %d dropped", b, q, pushed, dropped)
-	case !answers && pushed+dropped != 1, pushed > 0 && m.Kind != krpc.KindQuery:
+	case !answers && pushed+dropped != 1, tr.waits, pushed > 0 && m.Kind != krpc.KindQuery:
 		tr.t.Fatalf("%q: %d pushed, %d dropped", b, pushed, dropped)
 	}
 }
@@ -263,8 +311,12 @@ func (tr *trial) drops() (n int) {
 // check checks what holds between two moves.
 func (tr *trial) check() {
 	s := tr.Stats()
-	if s.Pending != tr.open || s.Pending > tr.maxPending || len(tr.waiting) > tr.open {
+	pings := s.Pending - tr.open
+	if pings < 0 || pings > tr.pings || s.Pending > tr.maxPending || len(tr.waiting) > tr.open+tr.pings {
 		tr.t.Fatalf("%d pending, of which %d were sent and %d are known to be; at most %d", s.Pending, len(tr.waiting), tr.open, tr.maxPending)
+	}
+	if s.Holding != len(tr.held) || s.MaxHolding != maxHeld {
+		tr.t.Fatalf("%d queries are held, want %d; at most %d", s.Holding, len(tr.held), s.MaxHolding)
 	}
 	if stall := tr.StallTime(); stall < 200*time.Millisecond || stall > 1500*time.Millisecond {
 		tr.t.Fatalf("the soft timeout is %v", stall)
@@ -281,6 +333,7 @@ func (tr *trial) close() {
 	if tr.Close(); within {
 		return
 	}
+	tr.held = nil
 	if tr.closed = true; tr.open > 0 {
 		tr.t.Fatalf("Close leaves %d queries", tr.open)
 	}
@@ -295,7 +348,7 @@ func (tr *trial) settle() {
 		}
 	}
 	tr.check()
-	if took := tr.clock.Now().Sub(start); tr.open > 0 || took > time.Hour {
+	if took := tr.clock.Now().Sub(start); tr.Stats().Pending > 0 || len(tr.held) > 0 || took > time.Hour {
 		tr.t.Fatalf("%d pending without a timer, after %v", tr.open, took)
 	}
 	tr.close()

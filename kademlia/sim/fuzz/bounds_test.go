@@ -55,6 +55,7 @@ func (p *program) checkNode(n *kademlia.Node) {
 		}
 	}
 	within("pending queries", s.Endpoint.Pending, s.Endpoint.MaxPending)
+	within("queries that are held", s.Endpoint.Holding, s.Endpoint.MaxHolding)
 	within("remotes", s.Endpoint.Remotes.Known, s.Endpoint.Remotes.MaxKnown)
 	within("limiter", s.Endpoint.LimiterBusy, s.Endpoint.LimiterCells)
 	within("remembered", s.Remembered, s.MaxRemembered)

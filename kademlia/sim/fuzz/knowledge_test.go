@@ -12,8 +12,9 @@ import (
 
 // knowledge is what the world has told the program, and been told by it: what it may say.
 type knowledge struct {
-	waiting   map[askedKey]bool      // for an answer
-	answered  map[krpc.NodeInfo]bool // who did
+	waiting   map[askedKey]bool         // for an answer
+	gets      map[askedKey]krpc.Message // that were not answered at once
+	answered  map[krpc.NodeInfo]bool    // who did
 	claimed   map[netip.AddrPort]krpc.ID
 	grants    []grant
 	announced map[krpc.ID]map[netip.AddrPort]time.Time
@@ -30,7 +31,7 @@ type grant struct {
 
 func (k *knowledge) init() {
 	*k = knowledge{
-		waiting: make(map[askedKey]bool), answered: make(map[krpc.NodeInfo]bool), claimed: make(map[netip.AddrPort]krpc.ID),
+		waiting: make(map[askedKey]bool), gets: make(map[askedKey]krpc.Message), answered: make(map[krpc.NodeInfo]bool), claimed: make(map[netip.AddrPort]krpc.ID),
 		announced: make(map[krpc.ID]map[netip.AddrPort]time.Time), values: make(map[string]bool),
 	}
 }
@@ -39,6 +40,7 @@ func (k *knowledge) init() {
 // outlive it, and peers and items with a journal.
 func (p *program) forgetUnkept() {
 	clear(p.waiting)
+	clear(p.gets)
 	if p.disk == nil {
 		clear(p.announced)
 		clear(p.values)
@@ -61,6 +63,17 @@ func (p *program) learn(key askedKey, m *krpc.Message) {
 			p.answered[krpc.NodeInfo{ID: m.ID, Addr: key.to}] = true
 		}
 	}
+}
+
+// answerLate takes note of a reply to a get that had to wait for a proof. There is one at most.
+func (p *program) answerLate(w *wire, to netip.AddrPort, b []byte, r *krpc.Message) {
+	key := askedKey{w, to, string(r.TID)}
+	q, ok := p.gets[key]
+	if !ok || len(b) > limitOf(r) {
+		p.t.Fatalf("answers %v with %q", to, b)
+	}
+	delete(p.gets, key)
+	p.checkAnswer(p.nodes[w.node], to, &q, r, p.clock.Now())
 }
 
 // checkAnswer checks what node n answers q with.

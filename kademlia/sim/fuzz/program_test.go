@@ -149,6 +149,7 @@ func (p *program) begin(states map[netip.AddrPort]kademlia.NodeState) {
 func (p *program) nodeConfig(w *wire, state kademlia.NodeState) kademlia.NodeConfig {
 	cfg := kademlia.NodeConfig{
 		Transport: w, Clock: p.clock, Rand: p.rand(100 + uint64(w.node)), K: p.ks, State: state, Siblings: p.nodes,
+		Proven:     krpc.NewProven(16, p.rand(6)),
 		AllowLocal: p.choices.has(chooseLocal), ReadOnly: p.choices.has(chooseReadOnly), Blocklist: p.blocked, Version: "KN01",
 	}
 	if p.choices.has(chooseLimiter) {

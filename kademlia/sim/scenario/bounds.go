@@ -26,6 +26,7 @@ func NodeGauges(s *kademlia.Stats) []Gauge {
 		gauge("recent lookups", s.RecentLookups, s.MaxRecent),
 		gauge("strangers to verify", s.Verifying, s.MaxVerifying),
 		gauge("pending queries", s.Endpoint.Pending, s.Endpoint.MaxPending),
+		gauge("queries that are held", s.Endpoint.Holding, s.Endpoint.MaxHolding),
 		gauge("known remotes", s.Endpoint.Remotes.Known, s.Endpoint.Remotes.MaxKnown),
 		gauge("limiter cells", s.Endpoint.LimiterBusy, s.Endpoint.LimiterCells),
 	}

@@ -19,6 +19,7 @@ import (
 // What of a program is smaller than by default: thousands of them share a machine.
 const (
 	limiterCells = 64
+	provenCells  = 64
 	swarmsBytes  = 1 << 20
 	swarmsHashes = 1 << 12
 	itemsBytes   = 1 << 20
@@ -117,6 +118,7 @@ func (p *program) nodeConfig(e *end) kademlia.NodeConfig {
 		State:    p.h.restored(e.net.LocalAddr()),
 		Siblings: p.nodes,
 		Limiter:  krpc.NewLimiter(krpc.DefaultSourceRate, krpc.DefaultSourceBurst, limiterCells, p.rand),
+		Proven:   krpc.NewProven(provenCells, p.child()),
 		Pacer:    krpc.NewPacer(krpc.DefaultSendRate, krpc.DefaultSendBurst),
 		Remotes:  p.h.w.remotes(),
 		Joined:   func(err error) { p.joined(err) },

@@ -21,7 +21,8 @@ type wire struct {
 // LocalAddr implements krpc.Transport.
 func (t *wire) LocalAddr() netip.AddrPort { return t.e.net.LocalAddr() }
 
-// Send implements krpc.Transport. It carries queries alone: replies leave by the outbox.
+// Send implements krpc.Transport. It carries queries, and items for who had to prove his address:
+// other replies leave by the outbox.
 func (t *wire) Send(to netip.AddrPort, b []byte) error {
 	p, w := t.p, t.p.h.w
 	if p.closed {
@@ -32,9 +33,12 @@ func (t *wire) Send(to netip.AddrPort, b []byte) error {
 	}
 	if p.h.watched {
 		m := &w.sending
-		if err := m.Decode(b); err != nil || m.Kind != krpc.KindQuery {
+		switch err := m.Decode(b); {
+		case err != nil || m.Kind == krpc.KindError || m.Kind == krpc.KindReply && !m.HasTTL || len(b) > limitOf(m):
 			w.broken("%v sends what is no query: %q", p.h.name(), b)
-		} else if m.HasInfoHash {
+		case m.Kind == krpc.KindReply:
+			return t.e.net.Send(to, b)
+		case m.HasInfoHash:
 			p.attempts[m.InfoHash] = p.h.clock.Now()
 		}
 		p.sent[t.e.at].add(p.h.clock.Now())
@@ -110,14 +114,18 @@ func (w *world) checkAnswer(e *end, from netip.AddrPort, m *krpc.Message, bad er
 	if err := r.Decode(o.b); err != nil || r.Kind == krpc.KindQuery {
 		w.broken("%v answers with what is no reply: %q", e.host.name(), o.b)
 	}
-	limit := krpc.MaxReply
-	if r.V != nil {
-		limit = maxValueReply
-	}
 	switch {
 	case !bytes.Equal(r.TID, m.TID):
 		w.broken("%v answers to %x as if it were %x", e.host.name(), m.TID, r.TID)
-	case len(o.b) > limit:
+	case len(o.b) > limitOf(r):
 		w.broken("%v answers %v with %d bytes", e.host.name(), m.Method, len(o.b))
 	}
+}
+
+// limitOf returns how long a datagram with m may be.
+func limitOf(m *krpc.Message) int {
+	if m.V != nil {
+		return maxValueReply
+	}
+	return krpc.MaxReply
 }
