@@ -69,7 +69,7 @@ func newSimCommand() *cobra.Command {
 			if o.soaks() {
 				run = s.soak
 			}
-			defer heapOfWorlds()()
+			defer heapOfWorlds(o.nodes)()
 			err := run(cmd.Context())
 			if cmd.Context().Err() != nil {
 				return errors.New("interrupted")
