@@ -6,63 +6,93 @@ import (
 	"testing"
 )
 
+// Arguments of queries.
+const (
+	idArg       = "2:id20:" + idA
+	targetArg   = "6:target20:" + idM
+	infoHashArg = "9:info_hash20:" + idM
+	portArg     = "4:porti6881e"
+	tokenArg    = "5:token2:tk"
+)
+
+// argsCheck is what is wrong with the arguments of a query; nothing if it is empty.
+type argsCheck struct{ method, args, want string }
+
+func (c *argsCheck) run(t *testing.T) {
+	t.Helper()
+	m := decode(t, fmt.Sprintf("d1:ad%se1:q%d:%s1:t2:aa1:y1:qe", c.args, len(c.method), c.method))
+	got := ""
+	if err := m.CheckQuery(); err != nil {
+		got = fmt.Sprintf("%d %s", err.Code, err.Text)
+	}
+	if got != c.want {
+		t.Errorf("%s %q: got %q, want %q", c.method, c.args, got, c.want)
+	}
+}
+
 func TestCheckQuery(t *testing.T) {
-	const (
-		id       = "2:id20:" + idA
-		target   = "6:target20:" + idM
-		infoHash = "9:info_hash20:" + idM
-		port     = "4:porti6881e"
-		token    = "5:token2:tk"
-	)
-	k := "1:k32:" + strings.Repeat("k", 32)
-	sig := "3:sig64:" + strings.Repeat("s", 64)
-	put := id + token + "1:v1:x"
-	for _, c := range []struct {
-		method, args, want string
-	}{
-		{"ping", id, ""},
+	for _, c := range []argsCheck{
+		{"ping", idArg, ""},
 		{"ping", "", "203 missing argument id"},
 		{"ping", "2:id3:abc", "203 invalid argument id"},
 		{"ping", "2:idi1e", "203 invalid argument id"},
-		{"ping", id + "4:porti0e" + "6:target1:x", ""}, // not arguments of a ping
+		{"ping", idArg + "4:porti0e" + "6:target1:x", ""}, // not arguments of a ping
 
-		{"find_node", id + target, ""},
-		{"find_node", id, "203 missing argument target"},
-		{"find_node", id + infoHash, "203 missing argument target"},
-		{"find_node", id + "6:target1:x", "203 invalid argument target"},
-		{"find_node", target, "203 missing argument id"},
+		{"find_node", idArg + targetArg, ""},
+		{"find_node", idArg, "203 missing argument target"},
+		{"find_node", idArg + infoHashArg, "203 missing argument target"},
+		{"find_node", idArg + "6:target1:x", "203 invalid argument target"},
+		{"find_node", targetArg, "203 missing argument id"},
 
-		{"get_peers", id + infoHash, ""},
-		{"get_peers", id + target, "203 missing argument info_hash"},
-		{"get_peers", id + "9:info_hash21:x" + idA, "203 invalid argument info_hash"},
-		{"get_peers", id + infoHash + "6:scrape1:1", "203 invalid argument scrape"},
-		{"get_peers", id + infoHash + "6:noseedle", "203 invalid argument noseed"},
-		{"get_peers", id + infoHash + "4:wanti4e", ""},
+		{"get_peers", idArg + infoHashArg, ""},
+		{"get_peers", idArg + targetArg, "203 missing argument info_hash"},
+		{"get_peers", idArg + "9:info_hash21:x" + idA, "203 invalid argument info_hash"},
+		{"get_peers", idArg + infoHashArg + "6:scrape1:1", "203 invalid argument scrape"},
+		{"get_peers", idArg + infoHashArg + "6:noseedle", "203 invalid argument noseed"},
+		{"get_peers", idArg + infoHashArg + "4:wanti4e", ""},
 
-		{"announce_peer", id + infoHash + port + token, ""},
-		{"announce_peer", id + infoHash + port + "5:token0:", ""},
-		{"announce_peer", id + port + token, "203 missing argument info_hash"},
-		{"announce_peer", id + infoHash + port, "203 missing argument token"},
-		{"announce_peer", id + infoHash + port + "5:tokeni1e", "203 invalid argument token"},
-		{"announce_peer", id + infoHash + token, "203 missing argument port"},
-		{"announce_peer", id + infoHash + "4:porti0e" + token, "203 invalid argument port"},
-		{"announce_peer", id + infoHash + "4:porti65536e" + token, "203 invalid argument port"},
-		{"announce_peer", id + infoHash + "4:porti-1e" + token, "203 invalid argument port"},
-		{"announce_peer", id + infoHash + token + "12:implied_porti1e", ""},
-		{"announce_peer", id + infoHash + "4:porti0e" + token + "12:implied_porti1e", ""},
-		{"announce_peer", id + infoHash + "4:port2:no" + token + "12:implied_porti1e", ""},
-		{"announce_peer", id + infoHash + token + "12:implied_porti0e", "203 missing argument port"},
-		{"announce_peer", id + infoHash + port + token + "12:implied_port1:1", "203 invalid argument implied_port"},
-		{"announce_peer", id + infoHash + port + token + "4:seedle", "203 invalid argument seed"},
+		{"announce_peer", idArg + infoHashArg + portArg + tokenArg, ""},
+		{"announce_peer", idArg + infoHashArg + portArg + "5:token0:", ""},
+		{"announce_peer", idArg + portArg + tokenArg, "203 missing argument info_hash"},
+		{"announce_peer", idArg + infoHashArg + portArg, "203 missing argument token"},
+		{"announce_peer", idArg + infoHashArg + portArg + "5:tokeni1e", "203 invalid argument token"},
+		{"announce_peer", idArg + infoHashArg + tokenArg, "203 missing argument port"},
+		{"announce_peer", idArg + infoHashArg + "4:porti0e" + tokenArg, "203 invalid argument port"},
+		{"announce_peer", idArg + infoHashArg + "4:porti65536e" + tokenArg, "203 invalid argument port"},
+		{"announce_peer", idArg + infoHashArg + "4:porti-1e" + tokenArg, "203 invalid argument port"},
+		{"announce_peer", idArg + infoHashArg + tokenArg + "12:implied_porti1e", ""},
+		{"announce_peer", idArg + infoHashArg + "4:porti0e" + tokenArg + "12:implied_porti1e", ""},
+		{"announce_peer", idArg + infoHashArg + "4:port2:no" + tokenArg + "12:implied_porti1e", ""},
+		{"announce_peer", idArg + infoHashArg + tokenArg + "12:implied_porti0e", "203 missing argument port"},
+		{"announce_peer", idArg + infoHashArg + portArg + tokenArg + "12:implied_port1:1", "203 invalid argument implied_port"},
+		{"announce_peer", idArg + infoHashArg + portArg + tokenArg + "4:seedle", "203 invalid argument seed"},
 
-		{"get", id + target, ""},
-		{"get", id + target + "3:seqi4e", ""},
-		{"get", id, "203 missing argument target"},
-		{"get", id + target + "3:seq1:4", "203 invalid argument seq"},
+		{"get", idArg + targetArg, ""},
+		{"get", idArg + targetArg + "3:seqi4e", ""},
+		{"get", idArg, "203 missing argument target"},
+		{"get", idArg + targetArg + "3:seq1:4", "203 invalid argument seq"},
 
+		{"sample_infohashes", idArg + targetArg, ""},
+		{"sample_infohashes", idArg, "203 missing argument target"},
+
+		{"vote", idArg + targetArg, ""}, // answered as find_node
+		{"vote", idArg + infoHashArg, ""},
+		{"vote", idArg, "204 method unknown"},
+		{"vote", idArg + "6:target1:x", "204 method unknown"},
+		{"vote", targetArg, "203 missing argument id"},
+	} {
+		c.run(t)
+	}
+}
+
+func TestCheckPut(t *testing.T) {
+	k := "1:k32:" + strings.Repeat("k", 32)
+	sig := "3:sig64:" + strings.Repeat("s", 64)
+	put := idArg + tokenArg + "1:v1:x"
+	for _, c := range []argsCheck{
 		{"put", put, ""},
-		{"put", id + token, "203 missing argument v"},
-		{"put", id + "1:v1:x", "203 missing argument token"},
+		{"put", idArg + tokenArg, "203 missing argument v"},
+		{"put", idArg + "1:v1:x", "203 missing argument token"},
 		{"put", put + k + sig + "3:seqi0e", ""},
 		{"put", put + k + sig + "3:seqi0e3:casi0e4:salt0:", ""},
 		{"put", put + k + sig, "203 missing argument seq"},
@@ -75,24 +105,8 @@ func TestCheckQuery(t *testing.T) {
 		{"put", put + "3:sig3:abc", "203 invalid argument sig"},
 		{"put", put + k + sig + "3:seqi0e4:salti1e", "203 invalid argument salt"},
 		{"put", put + k + sig + "3:seqi0e3:cas1:0", "203 invalid argument cas"},
-
-		{"sample_infohashes", id + target, ""},
-		{"sample_infohashes", id, "203 missing argument target"},
-
-		{"vote", id + target, ""}, // answered as find_node
-		{"vote", id + infoHash, ""},
-		{"vote", id, "204 method unknown"},
-		{"vote", id + "6:target1:x", "204 method unknown"},
-		{"vote", target, "203 missing argument id"},
 	} {
-		m := decode(t, fmt.Sprintf("d1:ad%se1:q%d:%s1:t2:aa1:y1:qe", c.args, len(c.method), c.method))
-		got := ""
-		if err := m.CheckQuery(); err != nil {
-			got = fmt.Sprintf("%d %s", err.Code, err.Text)
-		}
-		if got != c.want {
-			t.Errorf("%s %q: got %q, want %q", c.method, c.args, got, c.want)
-		}
+		c.run(t)
 	}
 }
 

@@ -32,11 +32,7 @@ func TestDiskFails(t *testing.T) {
 
 	filler := filepath.Join(dir, "filler")
 	fill(t, filler)
-	for end := time.Now().Add(patience); !failing(); {
-		if w.store(t, 1000); time.Now().After(end) {
-			t.Fatal("a full disk is no failure")
-		}
-	}
+	storeUntil(t, w, 1000, patience, failing)
 	if status, page := s.get(t, "/readyz"); status != 200 || !strings.Contains(page, "the disk fails") {
 		t.Errorf("readyz: %d %s", status, page)
 	}
@@ -56,7 +52,7 @@ func TestDiskFails(t *testing.T) {
 	if now, _ := residentMemory(p.cmd.Process.Pid); now > before+maxGrown {
 		t.Errorf("%d bytes of memory, %d before", now, before)
 	}
-	p.line(`"level":"ERROR"`)
+	p.line(`"level":"ERROR"`) // and no other
 	if n := p.count(`"level":"ERROR"`); n != 0 {
 		t.Errorf("%d more errors", n)
 	}
@@ -67,13 +63,8 @@ func TestDiskFails(t *testing.T) {
 	w.store(t, 1000)
 
 	readOnly(t, logs, false)
-	began := time.Now()
-	for failing() {
-		if w.store(t, 10); time.Since(began) > recovery {
-			t.Fatalf("fails for %v after it could go on", recovery)
-		}
-	}
-	t.Logf("whole again after %v", time.Since(began).Round(time.Millisecond))
+	took := storeUntil(t, w, 10, recovery, func() bool { return !failing() })
+	t.Logf("whole again after %v", took.Round(time.Millisecond))
 	p.line("the disk works again")
 	w.store(t, 1000)
 	if n := p.count("the disk"); n != 0 {
@@ -81,12 +72,31 @@ func TestDiskFails(t *testing.T) {
 	}
 	p.kill()
 	p, _ = startNode(t, args...)
+	wantNothingLost(t, w)
+	p.kill()
+}
+
+// storeUntil stores n things at a time until done, which may take so long, and returns how long
+// it took.
+func storeUntil(t *testing.T, w *witness, n int, limit time.Duration, done func() bool) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for !done() {
+		if w.store(t, n); time.Since(began) > limit {
+			t.Fatalf("not after %v", limit)
+		}
+	}
+	return time.Since(began)
+}
+
+// wantNothingLost asks the node that has just been started again for what it has acknowledged.
+func wantNothingLost(t *testing.T, w *witness) {
+	t.Helper()
 	looked, lost := w.look(t, 0)
 	t.Logf("%d acknowledged, %d looked for", w.acknowledged, looked)
 	if len(lost) > 0 {
 		t.Errorf("%d of %d lost: %s", len(lost), looked, lost[0])
 	}
-	p.kill()
 }
 
 // A node that starts while its disk is full has nothing to lose, and serves.
