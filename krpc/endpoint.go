@@ -52,12 +52,13 @@ type Request struct {
 	From  netip.AddrPort
 	Now   time.Time
 
-	limit   int  // length of the reply; 0: MaxReply
-	paid    int  // length of what was sent for it
-	brief   bool // see Brief
-	proven  *Proven
-	used    int
-	scratch [2 * MaxDatagram]byte
+	limit int // length of the reply; 0: MaxReply
+	// allowance is how many bytes may be sent for it to who has not proved his address.
+	allowance int
+	brief     bool // see Brief
+	proven    *Proven
+	used      int
+	scratch   [2 * MaxDatagram]byte
 }
 
 // Scratch returns an empty slice with capacity n for a field of the reply, valid
@@ -87,7 +88,7 @@ type EndpointConfig struct {
 
 	// Limits; nil means none.
 	Limiter   *Limiter   // on the queries of each source; see SetLimiter
-	Proven    *Proven    // who gets replies of full length under strain; nil: everybody
+	Proven    *Proven    // who gets replies of full length under strain, and long ones at all; nil: everybody
 	Pacer     *Pacer     // on own queries
 	Remotes   *Remotes   // on the new addresses that these go to; see QueryLater
 	Blocklist *Blocklist // of sources that are not heard and not asked
@@ -160,7 +161,8 @@ func (e *Endpoint) StallTime() time.Duration {
 }
 
 // Deliver takes one datagram and is the PacketFunc of the endpoint's transport.
-// Answering a query allocates nothing and waits for no lock of the endpoint.
+// Answering a query allocates nothing and waits for no lock of the endpoint, unless
+// its sender has to prove his address first: see ErrUnproven.
 func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Outbox) {
 	if from.Port() == 0 || !from.IsValid() {
 		e.drop(DropSource)
@@ -178,7 +180,7 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 		return
 	}
 	if rq.Query.Kind != KindQuery {
-		e.match(now, from, &rq.Query)
+		e.match(now, from, &rq.Query, out)
 		return
 	}
 	// The limit is asked only here: it is for queries, and the replies to our
@@ -187,14 +189,14 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 		e.drop(DropRateLimited)
 		return
 	}
-	rq.From, rq.Now, rq.proven, rq.paid = from, now, e.cfg.Proven, len(b)
+	rq.From, rq.Now, rq.proven = from, now, e.cfg.Proven
 	if !e.limitReply(rq, len(b), strained) {
 		e.drop(DropStrained)
 		return
 	}
 	e.counters.queriesIn[rq.Query.Method].Add(1)
-	if !e.answer(rq, out) && !e.hold(rq, b) {
-		e.answer(rq, out)
+	if !e.answer(rq, out) {
+		e.hold(rq, b, out)
 	}
 }
 

@@ -1,146 +1,200 @@
 package krpc
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 const (
-	// maxHeld bounds the queries that are held, and maxHeldOfSource those of one address.
-	maxHeld         = 64
-	maxHeldOfSource = 4
+	// maxHeld bounds the queries that are held. They are less than 150 bytes each: to longer ones
+	// ten times as much is sent at once.
+	maxHeld = 1024
 	// holdTime is for how long a query is held: most answers to a ping are there by then, and few
 	// clients have given up on theirs.
 	holdTime = time.Second
-	// pingLength is the most that a sender is sent while his query is held.
-	pingLength = 100
 )
 
 // held are the queries of strangers to which replies would be too long for who may not have asked,
-// see ErrUnproven. Each leaves when its sender has proved his address, when he asks again, or when
-// its time is over. Where there is no room a query is answered briefly at once.
+// see ErrUnproven. Each leaves when its sender has answered the ping that was sent for it, when he
+// asks again, or when its time is over. The oldest gives way to a new one.
+//
+// The ping is shorter than the query that pays for it, and goes the way of a reply: it waits for no
+// limit on our own queries, is none of those that are pending, and tells nothing of round-trip
+// times. Its answer counts for the query that is held and for nothing else. Else strangers would
+// decide by queries in the names of others whom we ask and whom we know.
 type held struct {
-	size    atomic.Int32 // of queries
-	mu      sync.Mutex   // guards what follows
-	queries []*heldQuery // in the order of their arrival
+	size atomic.Int32 // of queries
+
+	mu      sync.Mutex // guards what follows
+	key     SipKey
+	queries *simplelru.LRU[uint32, *heldQuery] // by the transaction ids of their pings; nil: none yet
 	closed  bool
 }
 
 type heldQuery struct {
+	tid    uint32 // of its ping
 	from   netip.AddrPort
-	target ID
 	packet []byte
-	timer  Timer
+	// allowance is how many bytes may be sent for it as it is: Request.allowance.
+	allowance int
+	timer     Timer
 }
 
-// hold keeps the query rq, of this packet, back, and pings its sender. It reports false if the
-// query is to be answered now: briefly, as there is no room, or since its sender has asked before
-// and has sent enough by now.
-func (e *Endpoint) hold(rq *Request, packet []byte) bool {
-	again := e.held.take(func(h *heldQuery) bool { return h.from == rq.From && h.target == rq.Query.Target })
-	if len(again) > 0 {
-		rq.paid += len(again[0].packet)
-		return false
-	}
-	h := &heldQuery{from: rq.From, target: rq.Query.Target, packet: slices.Clone(packet)}
-	if !e.held.enter(h, func() { h.timer = e.cfg.Clock.AfterFunc(holdTime, func() { e.lapse(h) }) }) {
-		rq.brief = true
-		e.counters.brief.Add(1)
-		return false
+// hold keeps the query rq, of this packet, back, and pings its sender. If he asks for what he has
+// asked for already, he has paid for the reply. Then the earlier query is answered, lest who sends
+// the later in his name take it from him, and the later is held with what is left.
+func (e *Endpoint) hold(rq *Request, packet []byte, out Outbox) {
+	h := &heldQuery{tid: e.heldTID(rq), from: rq.From, packet: slices.Clone(packet), allowance: maxGain * len(packet)}
+	if before := e.held.find(h.tid, h.from); before == nil || !e.held.remove(before) {
+		e.challenge(h, rq, out)
+	} else {
+		h.allowance += before.allowance
+		h.allowance -= e.resume(before, rq.Now, h.allowance, out)
+		if slices.Equal(before.packet, packet) {
+			return // it was one answer for both
+		}
 	}
 	e.counters.held.Add(1)
-	if !rq.Query.ReadOnly { // such a sender answers nothing (BEP 43)
-		ping := Message{Method: MethodPing, HasID: true, ID: rq.Reply.ID}
-		_ = e.Query(rq.From, &ping, nobody{}) // refused, it is as good as lost
+	if o := e.held.enter(h, e.cfg.Clock, e.lapse); o != nil {
+		e.resume(o, rq.Now, 0, &direct{transport: e.cfg.Transport})
 	}
+}
+
+// challenge pings the sender of rq, which is h, unless he is read-only and answers nothing (BEP 43).
+func (e *Endpoint) challenge(h *heldQuery, rq *Request, out Outbox) {
+	if rq.Query.ReadOnly {
+		return
+	}
+	ping := Message{
+		Kind: KindQuery, Method: MethodPing, TID: binary.BigEndian.AppendUint32(nil, h.tid),
+		HasID: true, ID: rq.Reply.ID, Version: e.version, ReadOnly: e.cfg.ReadOnly,
+	}
+	b := ping.Append(out.Buffer())
+	h.allowance -= len(b)
+	out.Push(rq.From, b)
+}
+
+// heldTID returns the transaction id of the ping for rq: who is not at its source cannot guess it.
+func (e *Endpoint) heldTID(rq *Request) uint32 {
+	e.held.mu.Lock()
+	defer e.held.mu.Unlock()
+	if e.held.queries == nil {
+		e.mu.Lock() // guards Rand
+		e.held.key = NewSipKey(e.cfg.Rand)
+		e.mu.Unlock()
+		e.held.queries, _ = simplelru.NewLRU[uint32, *heldQuery](maxHeld+1, nil) // the size is no error
+	}
+	ip := rq.From.Addr().As16()
+	b := append(ip[:], byte(rq.From.Port()>>8), byte(rq.From.Port()))
+	return uint32(e.held.key.Sum(append(b, rq.Query.Target[:]...)))
+}
+
+// release answers the query that a reply with this transaction id was awaited for. It reports false
+// if there is none.
+func (e *Endpoint) release(now time.Time, from netip.AddrPort, tid []byte, out Outbox) bool {
+	if e.held.size.Load() == 0 || len(tid) != 4 {
+		return false
+	}
+	h := e.held.find(binary.BigEndian.Uint32(tid), from)
+	if h == nil || !e.held.remove(h) {
+		return false
+	}
+	e.resume(h, now, MaxDatagram, out)
 	return true
 }
 
-// release answers what an address, which has just been proved, has asked.
-func (e *Endpoint) release(now time.Time, from netip.Addr) {
-	if e.held.size.Load() == 0 {
-		return
-	}
-	for _, h := range e.held.take(func(h *heldQuery) bool { return h.from.Addr() == from }) {
-		e.resume(h, now)
-	}
-}
-
-// lapse answers h, whose sender has not proved his address in time.
+// lapse answers h, whose time is over. The reply leaves by the way of our own queries, which on a
+// host of several addresses may be from another one.
 func (e *Endpoint) lapse(h *heldQuery) {
-	if len(e.held.take(func(o *heldQuery) bool { return o == h })) > 0 {
-		e.resume(h, e.cfg.Clock.Now())
+	if e.held.remove(h) {
+		e.resume(h, e.cfg.Clock.Now(), 0, &direct{transport: e.cfg.Transport})
 	}
 }
 
-// resume answers h, which is held no more: briefly to who is still a stranger.
-func (e *Endpoint) resume(h *heldQuery, now time.Time) {
+// resume answers h, which is held no more, with so many bytes at most, or, if that is 0 or not
+// enough, briefly, with what was paid for h alone. It returns how many it was.
+func (e *Endpoint) resume(h *heldQuery, now time.Time, allowance int, out Outbox) int {
 	rq := requests.Get().(*Request)
 	defer requests.Put(rq)
 	if rq.Query.Decode(h.packet) != nil {
-		return // it was decoded before
+		return 0 // it was decoded before
 	}
-	rq.From, rq.Now, rq.proven, rq.paid = h.from, now, e.cfg.Proven, len(h.packet)
-	rq.limit = min(MaxReply, maxGain*len(h.packet)-pingLength)
-	if rq.brief = !e.cfg.Proven.Has(h.from.Addr(), now); rq.brief {
+	rq.From, rq.Now, rq.proven = h.from, now, e.cfg.Proven
+	rq.brief, rq.allowance, rq.limit = false, allowance, min(MaxReply, allowance)
+	if allowance == 0 || !e.answer(rq, out) {
+		rq.brief, rq.limit = true, max(1, min(MaxReply, h.allowance))
 		e.counters.brief.Add(1)
+		e.answer(rq, out)
 	}
-	e.answer(rq, &direct{transport: e.cfg.Transport})
+	return rq.Reply.length()
 }
 
-// enter adds h, and calls start under the lock. It reports false if there is no room.
-func (s *held) enter(h *heldQuery, start func()) bool {
+// enter adds h, which has lapse called in time. It returns the query that is to be answered in its
+// place, if there is one: the oldest of too many, or h itself after close.
+func (s *held) enter(h *heldQuery, clock Clock, lapse func(*heldQuery)) (instead *heldQuery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ofSource := 0
-	for _, o := range s.queries {
-		if o.from.Addr() == h.from.Addr() {
-			ofSource++
-		}
+	if s.closed || s.queries.Contains(h.tid) { // of somebody else, by chance
+		return h
 	}
-	if s.closed || len(s.queries) >= maxHeld || ofSource >= maxHeldOfSource {
+	h.timer = clock.AfterFunc(holdTime, func() { lapse(h) })
+	s.queries.Add(h.tid, h)
+	if s.queries.Len() > maxHeld {
+		_, instead, _ = s.queries.RemoveOldest()
+		instead.timer.Stop()
+	}
+	s.size.Store(int32(s.queries.Len()))
+	return instead
+}
+
+// find returns the query of this source whose ping has this transaction id; nil if there is none.
+func (s *held) find(tid uint32, from netip.AddrPort) *heldQuery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.queries == nil {
+		return nil
+	}
+	if h, ok := s.queries.Peek(tid); ok && h.from == from {
+		return h
+	}
+	return nil
+}
+
+// remove removes h. It reports false if somebody else has: who removes it answers it.
+func (s *held) remove(h *heldQuery) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now, _ := s.queries.Peek(h.tid); now != h {
 		return false
 	}
-	start()
-	s.queries = append(s.queries, h)
-	s.size.Add(1)
+	h.timer.Stop()
+	s.queries.Remove(h.tid)
+	s.size.Store(int32(s.queries.Len()))
 	return true
-}
-
-// take removes the queries that are meant, and returns them.
-func (s *held) take(meant func(*heldQuery) bool) (taken []*heldQuery) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.queries = slices.DeleteFunc(s.queries, func(h *heldQuery) bool {
-		if !meant(h) {
-			return false
-		}
-		h.timer.Stop()
-		taken = append(taken, h)
-		return true
-	})
-	s.size.Store(int32(len(s.queries)))
-	return taken
 }
 
 // close forgets what is held, and has nothing held any more.
 func (s *held) close() {
-	s.take(func(*heldQuery) bool { return true })
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.closed = true
-	s.mu.Unlock()
+	if s.queries == nil {
+		return
+	}
+	for _, h := range s.queries.Values() {
+		h.timer.Stop()
+	}
+	s.queries.Purge()
+	s.size.Store(0)
 }
 
-// nobody is the Observer of a query whose end does not matter.
-type nobody struct{}
-
-func (nobody) Stalled()                            {}
-func (nobody) Done(*Message, time.Duration, error) {}
-
-// direct is an Outbox that sends at once: what was held belongs to no batch.
+// direct is an Outbox that sends at once: what answers no datagram belongs to no batch.
 type direct struct {
 	transport Transport
 	b         [MaxDatagram]byte

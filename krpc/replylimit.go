@@ -36,7 +36,8 @@ func (e *Endpoint) Strained(now time.Time) bool { return e.strangers.strainedWit
 // limitReply sets how long the reply to rq, a query of size bytes, may be. It reports false if
 // there is to be none.
 func (e *Endpoint) limitReply(rq *Request, size int, strained bool) bool {
-	rq.brief, rq.limit = false, min(MaxReply, maxGain*size)
+	rq.brief, rq.allowance = false, maxGain*size
+	rq.limit = min(MaxReply, rq.allowance)
 	if e.cfg.Proven == nil || !strained && !e.Strained(rq.Now) || e.cfg.Proven.Has(rq.From.Addr(), rq.Now) {
 		return true
 	}
@@ -54,8 +55,8 @@ func (e *Endpoint) limitReply(rq *Request, size int, strained bool) bool {
 }
 
 // Brief tells whether the reply has to be a short one, since nobody knows whether the query comes
-// from where it says, and we are under strain or have waited for that long enough. Then Room holds
-// for values of items too.
+// from where it says, and we are under strain or do not wait to know. Then Room holds for values of
+// items too.
 func (rq *Request) Brief() bool { return rq.brief }
 
 // Room returns how many bytes may still be added to the reply until it is as long as it may be
@@ -69,14 +70,15 @@ func (rq *Request) Room() int {
 }
 
 // Extend lets the reply be limit bytes long, for the sake of a value that is sent whole or not at
-// all. It reports false if nobody knows whether the query comes from where it says: see
-// ErrUnproven. It is not for brief ones.
+// all. It reports false if it may be less, since nobody knows whether the query comes from where it
+// says: see ErrUnproven. It is not for brief ones.
 func (rq *Request) Extend(limit int) bool {
-	if rq.proven != nil && maxGain*rq.paid < limit && !rq.proven.Has(rq.From.Addr(), rq.Now) {
-		return false
-	}
 	rq.limit = limit
-	return true
+	if rq.proven == nil || rq.allowance >= limit || rq.proven.Has(rq.From.Addr(), rq.Now) {
+		return true
+	}
+	rq.limit = rq.allowance
+	return false
 }
 
 // Proved takes note that the sender of rq is where it says: it has sent back a token.

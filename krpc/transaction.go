@@ -180,19 +180,21 @@ func (tx *transaction) stop() {
 	}
 }
 
-// match gives a reply or an error to the query that it belongs to.
-func (e *Endpoint) match(now time.Time, from netip.AddrPort, m *Message) {
+// match gives a reply or an error to the query that it belongs to, or takes it as the proof that a
+// query of its sender waits for.
+func (e *Endpoint) match(now time.Time, from netip.AddrPort, m *Message, out Outbox) {
 	var tx *transaction
 	if len(m.TID) == 4 {
 		tx = e.take(binary.BigEndian.Uint32(m.TID), from)
 	}
 	if tx == nil {
-		e.drop(DropUnmatched)
+		if !e.release(now, from, m.TID, out) {
+			e.drop(DropUnmatched)
+		}
 		return
 	}
 	e.heard.Store(int64(e.epoch.elapsed(now)))
 	e.cfg.Proven.Add(from.Addr(), now)
-	e.release(now, from.Addr())
 	rtt := now.Sub(tx.sent)
 	e.mu.Lock()
 	e.rtt.Add(rtt)

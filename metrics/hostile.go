@@ -17,7 +17,7 @@ func newHostileMetrics(d *descs) hostileMetrics {
 		brief:        d.add("krpc_brief_replies_total", "Queries answered briefly, because the source had not proved its address, and more came in than could be answered or the value of an item was too long for it."),
 		held:         d.add("krpc_held_total", "Queries whose answer, with the value of an item, was too long for a source that had not proved its address: it is asked for an answer to a ping first."),
 		holding:      d.add("krpc_held", "Such queries that wait for that answer."),
-		maxHolding:   d.add("krpc_held_limit", "Most such queries; others are answered without the value."),
+		maxHolding:   d.add("krpc_held_limit", "Most such queries; the oldest is then answered with what fits."),
 		proven:       d.add("proven_addresses", "Addresses that have answered a query, or sent back a token, within half an hour."),
 		provenLimits: d.add("proven_addresses_limit", "Most such addresses; of the four places that one may take, the oldest is given away."),
 	}

@@ -187,12 +187,13 @@ func (r *reflector) shortest() map[string]krpc.Message {
 // victim could have answered: the item is sent, and two queries were.
 func TestAmplificationOfAskingAgain(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
-		r := newReflector(t, v6, 20)
-		q := krpc.Message{Kind: krpc.KindQuery, TID: []byte("a"), HasID: true, Method: krpc.MethodGet, HasTarget: true, Target: r.item}
-		b := q.Append(nil)
+		r := newReflector(t, v6, 8)
+		q := krpc.Message{Kind: krpc.KindQuery, HasID: true, Method: krpc.MethodGet, HasTarget: true, Target: r.item}
 		r.asker, r.sent = r.client(2000), 0
 		items, paid := 0, 0
-		for range 7 {
+		for i := range 7 {
+			q.TID = []byte{'a' + byte(i)}
+			b := q.Append(nil)
 			r.reply = nil
 			r.node.Deliver(r.w.Clock.Now(), r.asker, b, r)
 			if paid += len(b); len(r.reply) > krpc.MaxReply {

@@ -31,17 +31,28 @@ func (s *Items) serveGet(n *kademlia.Node, rq *krpc.Request) error {
 	}
 	// Aliased, not copied: a stored item never changes.
 	r.V, r.K, r.Sig = it.V, it.K, it.Sig
-	switch {
-	case rq.Brief():
+	if rq.Brief() {
 		beBrief(n, rq)
-	case rq.Room() >= 0:
-	case rq.Extend(maxReply):
-		rq.MakeRoom(0)
-	default:
+	} else if !fit(rq) {
 		return krpc.ErrUnproven
 	}
 	s.counters.hits.Add(1)
 	return nil
+}
+
+// fewestNodes are enough to go on with, for who would have to wait for more.
+const fewestNodes = 4
+
+// fit has nodes make way for the value. It reports false if there is too little left of the reply,
+// and more for who proves his address. Who is read-only (BEP 43) cannot.
+func fit(rq *krpc.Request) bool {
+	whole, nodes := rq.Extend(maxReply), countNodes(&rq.Reply)
+	rq.MakeRoom(0)
+	return whole || rq.Room() >= 0 && (rq.Query.ReadOnly || countNodes(&rq.Reply) >= min(nodes, fewestNodes))
+}
+
+func countNodes(m *krpc.Message) int {
+	return len(m.Nodes)/krpc.Node4Len + len(m.Nodes6)/krpc.Node6Len
 }
 
 // beBrief has the value make way for nodes if it does not fit in their place.

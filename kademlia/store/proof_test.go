@@ -62,6 +62,16 @@ func TestLargeItemsReachWhoeverAsks(t *testing.T) {
 			if st := holder.Stats().Endpoint; st.Held == 0 || st.Brief > 0 {
 				t.Errorf("%d held, %d answered briefly", st.Held, st.Brief)
 			}
+			w.Clock.Run(time.Minute)
+			st := n.Stats()
+			for _, b := range st.Buckets {
+				if b.Bad > 0 {
+					t.Error("the holder passes for dead")
+				}
+			}
+			if lost := st.Endpoint.Methods[krpc.MethodGet].Timeouts; lost > 0 {
+				t.Errorf("%d gets without an answer", lost)
+			}
 		})
 	}
 }

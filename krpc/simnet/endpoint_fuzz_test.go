@@ -179,13 +179,18 @@ func (tr *trial) query(later bool) {
 // answer delivers a reply to one of the queries under way, or something like it.
 func (tr *trial) answer() {
 	in := tr.in
-	sent := tr.sent()
-	if len(sent) == 0 {
+	sent, awaited := tr.sent(), tr.awaited()
+	if len(sent)+len(awaited) == 0 {
 		return
 	}
-	q := sent[in.below(len(sent))]
-	r := krpc.Message{Kind: krpc.KindReply, TID: []byte(q.tid), HasID: true, ID: krpc.ID{1}, Nodes: make([]byte, 30)}
-	from, mutation := q.to, in.below(128)
+	r := krpc.Message{Kind: krpc.KindReply, HasID: true, ID: krpc.ID{1}, Nodes: make([]byte, 30)}
+	var from netip.AddrPort
+	if i := in.below(min(len(sent)+len(awaited), 256)); i < len(sent) {
+		r.TID, from = []byte(sent[i].tid), sent[i].to
+	} else {
+		r.TID, from = []byte(awaited[i-len(sent)].ping), awaited[i-len(sent)].from
+	}
+	mutation := in.below(128)
 	if mutation&1 != 0 {
 		from = hosts[in.below(len(hosts))]
 	}

@@ -11,11 +11,10 @@ import (
 // nodeID is the id with which the endpoint of a trial answers, and pings whose queries it holds.
 var nodeID = krpc.ID{9, 9, 9}
 
-// The limits on what an endpoint holds, and for how long it does.
+// The limit on what an endpoint holds, and for how long it does.
 const (
-	maxHeld         = 64
-	maxHeldOfSource = 4
-	holdTime        = time.Second
+	maxHeld  = 1024
+	holdTime = time.Second
 )
 
 // heldQuery is a query that the endpoint is to hold: see krpc.ErrUnproven.
@@ -24,63 +23,114 @@ type heldQuery struct {
 	tid    string
 	target krpc.ID
 	at     time.Time
+	ping   string // the transaction id of its ping; none to who is read-only
+
+	allowance int // bytes that may be sent for it
+	full      int // bytes that may be sent once it is owed
 }
 
-// hold takes note that the query rq waits for a proof, or tells that it is to be answered now.
-func (tr *trial) hold(rq *krpc.Request) bool {
-	again := slices.IndexFunc(tr.held, func(h heldQuery) bool { return h.from == rq.From && h.target == rq.Query.Target })
-	if again >= 0 {
-		tr.held = slices.Delete(tr.held, again, again+1)
-		return false
+// isOf tells whether a reply to from with this transaction id is to h.
+func (h heldQuery) isOf(from netip.AddrPort, tid string) bool { return h.from == from && h.tid == tid }
+
+// hold takes note that rq, which is being delivered, is held, or answered with the one before.
+func (tr *trial) hold(rq *krpc.Request) {
+	tid := string(rq.Query.TID)
+	if !tr.delivers(rq.From, tid) || tr.waits {
+		tr.t.Fatalf("%q of %v is to be held again", tid, rq.From)
 	}
-	ofSource := 0
-	for _, h := range tr.held {
-		if h.from.Addr() == rq.From.Addr() {
-			ofSource++
+	tr.waits = true
+	h := heldQuery{from: rq.From, tid: tid, target: rq.Query.Target, at: tr.clock.Now(), allowance: 10 * tr.size}
+	before := slices.IndexFunc(tr.held, func(o heldQuery) bool { return o.from == h.from && o.target == h.target })
+	if before >= 0 {
+		o := tr.held[before]
+		o.full = o.allowance + h.allowance
+		h.ping, h.allowance = o.ping, o.full
+		tr.owed = append(tr.owed, o)
+		tr.held = slices.Delete(tr.held, before, before+1)
+		if o.tid == tid {
+			return // one answer for both
 		}
 	}
-	if tr.closed || len(tr.held) >= maxHeld || ofSource >= maxHeldOfSource {
+	switch {
+	case tr.closed:
+		tr.evicted = append(tr.evicted, h)
+		return
+	case len(tr.held) == maxHeld:
+		tr.evicted = append(tr.evicted, tr.held[0])
+		tr.held = tr.held[1:]
+	}
+	tr.held = append(tr.held, h)
+}
+
+// pinged takes note of a ping, for what is held.
+func (tr *trial) pinged(to netip.AddrPort, m *krpc.Message, size int) {
+	if tr.closed && tr.waits {
+		return
+	}
+	if len(tr.held) > 0 {
+		if h := &tr.held[len(tr.held)-1]; tr.waits && h.isOf(to, tr.tid) && h.ping == "" && m.ID == nodeID && m.Method == krpc.MethodPing {
+			h.ping = string(m.TID)
+			h.allowance -= size
+			return
+		}
+	}
+	tr.t.Fatalf("pings %v with %+v", to, m)
+}
+
+// awaited returns the queries that are held whose senders have been pinged.
+func (tr *trial) awaited() (list []heldQuery) {
+	for _, h := range tr.held {
+		if h.ping != "" {
+			list = append(list, h)
+		}
+	}
+	return list
+}
+
+// proves tells whether a reply is what a query that is held waits for, which is then owed.
+func (tr *trial) proves(from netip.AddrPort, tid string) bool {
+	i := slices.IndexFunc(tr.held, func(h heldQuery) bool { return h.from == from && h.ping == tid && tid != "" })
+	if i < 0 {
 		return false
 	}
-	tr.held = append(tr.held, heldQuery{rq.From, string(rq.Query.TID), rq.Query.Target, tr.clock.Now()})
-	if !rq.Query.ReadOnly {
-		tr.pings++
-	}
+	tr.held[i].full = krpc.MaxDatagram
+	tr.owed = append(tr.owed, tr.held[i])
+	tr.held = slices.Delete(tr.held, i, i+1)
 	return true
 }
 
-// ping takes note of a ping of the endpoint itself, and returns it.
-func (tr *trial) ping(to netip.AddrPort) *ownQuery {
-	if tr.pings == 0 {
-		tr.t.Fatalf("pings %v", to)
-	}
-	q := &ownQuery{tr: tr, to: to, method: krpc.MethodPing, ping: true}
-	tr.queries = append(tr.queries, q)
-	return q
-}
-
-// holds returns the index of a query that is held; -1 if it is not.
-func (tr *trial) holds(from netip.AddrPort, tid string) int {
-	return slices.IndexFunc(tr.held, func(h heldQuery) bool { return h.from == from && h.tid == tid })
-}
-
-// resumed takes note of the answer to a query that was held, which has an item if its sender has
-// just proved his address, and else comes when its time is over.
-func (tr *trial) resumed(to netip.AddrPort, m *krpc.Message) {
-	i := tr.holds(to, string(m.TID))
+// paid takes note of an answer to a query that was held: with all that it asks for, if as much may
+// be sent. It reports false if this is none.
+func (tr *trial) paid(to netip.AddrPort, m *krpc.Message, size int) bool {
+	i := slices.IndexFunc(tr.owed, func(h heldQuery) bool { return h.isOf(to, string(m.TID)) })
 	if i < 0 {
-		tr.t.Fatalf("answers %v with %+v, which has not asked", to, m)
+		return false
 	}
-	since := tr.clock.Now().Sub(tr.held[i].at)
-	if proven := tr.from.Addr() == to.Addr(); proven != (m.V != nil) || !proven && since != holdTime || since > holdTime {
-		tr.t.Fatalf("answers %v after %v with %+v; it has proved its address: %v", to, since, m, proven)
+	o := tr.owed[i]
+	if full := o.full >= maxItemReply; full != (m.V != nil) || !full && size > o.allowance {
+		tr.t.Fatalf("answers %+v with %d bytes: %+v", o, size, m)
 	}
-	tr.held = slices.Delete(tr.held, i, i+1)
+	for j := range tr.held {
+		if h := &tr.held[j]; h.from == o.from && h.target == o.target {
+			h.allowance -= size
+		}
+	}
+	tr.owed = slices.Delete(tr.owed, i, i+1)
+	return true
 }
 
-// checkHeld checks that nothing is held of an address that is proved.
-func (tr *trial) checkHeld(proved netip.Addr) {
-	if i := slices.IndexFunc(tr.held, func(h heldQuery) bool { return h.from.Addr() == proved }); i >= 0 {
-		tr.t.Fatalf("%v has proved its address, and %+v is held", proved, tr.held[i])
+// lapsed takes note of the answer to a query whose sender has not proved his address.
+func (tr *trial) lapsed(to netip.AddrPort, m *krpc.Message, size int) {
+	for _, list := range []*[]heldQuery{&tr.evicted, &tr.held} {
+		i := slices.IndexFunc(*list, func(h heldQuery) bool { return h.isOf(to, string(m.TID)) })
+		if i < 0 {
+			continue
+		}
+		if since := tr.clock.Now().Sub((*list)[i].at); m.V != nil || size > (*list)[i].allowance || list == &tr.held && since != holdTime {
+			tr.t.Fatalf("answers %+v after %v with %d bytes: %+v", (*list)[i], since, size, m)
+		}
+		*list = slices.Delete(*list, i, i+1)
+		return
 	}
+	tr.t.Fatalf("sends %+v to %v, which has not asked", m, to)
 }

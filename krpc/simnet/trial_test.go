@@ -35,14 +35,16 @@ type trial struct {
 	open    int                  // accepted and not over
 	over    int
 
-	held  []heldQuery // as the endpoint should hold them
-	pings int         // that the endpoint may have sent for them
-	waits bool        // what is being delivered is held
+	held    []heldQuery // as the endpoint should hold them
+	owed    []heldQuery // that are to be answered now
+	evicted []heldQuery // that are to be answered briefly now
+	waits   bool        // what is being delivered is held, or answered with another
 
 	pushed int // datagrams
 	from   netip.AddrPort
 	tid    string // of what is being delivered
 	asks   bool   // what is being delivered is a query
+	size   int    // of it
 	buf    [krpc.MaxDatagram]byte
 }
 
@@ -58,7 +60,6 @@ type ownQuery struct {
 	stalled int
 	over    int
 	refused bool
-	ping    bool // of the endpoint itself
 }
 
 // sent returns the queries that can be answered, in the order in which they were made.
@@ -79,18 +80,13 @@ func (tr *trial) Send(to netip.AddrPort, b []byte) error {
 	var m krpc.Message
 	err := m.Decode(b)
 	if m.Kind == krpc.KindReply {
-		tr.resumed(to, &m)
+		tr.lapsed(to, &m, len(b))
 		return nil
 	}
 	if err != nil || m.Kind != krpc.KindQuery || len(m.TID) != 4 || len(b) > krpc.MaxReply {
 		tr.t.Fatalf("sends %q: %v", b, err)
 	}
-	var q *ownQuery
-	if m.ID == nodeID {
-		q = tr.ping(to)
-	} else {
-		q = tr.queries[int(m.ID[0])<<8|int(m.ID[1])]
-	}
+	q := tr.queries[int(m.ID[0])<<8|int(m.ID[1])]
 	switch {
 	case tr.closed:
 		tr.t.Fatal("sends after Close")
@@ -220,7 +216,9 @@ func (tr *trial) ServeKRPC(rq *krpc.Request) error {
 		if !rq.Brief() {
 			addItem(rq)
 			if !rq.Extend(maxItemReply) {
-				tr.waits = tr.hold(rq)
+				if len(tr.owed) == 0 { // else it is one before that is not paid for yet
+					tr.hold(rq)
+				}
 				return krpc.ErrUnproven
 			}
 		}
@@ -248,10 +246,19 @@ func (tr *trial) Buffer() []byte { return tr.buf[:0] }
 
 // Push implements krpc.Outbox.
 func (tr *trial) Push(to netip.AddrPort, b []byte) {
-	tr.pushed++
 	var m krpc.Message
-	if err := m.Decode(b); err != nil || m.Kind == krpc.KindQuery || !tr.delivers(to, string(m.TID)) || &b[0] != &tr.buf[0] {
+	err := m.Decode(b)
+	switch {
+	case err != nil || &b[0] != &tr.buf[0]:
 		tr.t.Fatalf("answers %q to %v: %v", b, to, err)
+	case m.Kind == krpc.KindQuery:
+		tr.pinged(to, &m, len(b))
+		return
+	case tr.paid(to, &m, len(b)):
+	case !tr.delivers(to, string(m.TID)):
+		tr.t.Fatalf("answers %q to %v", b, to)
+	default:
+		tr.pushed++
 	}
 	most := krpc.MaxReply
 	if m.V != nil {
@@ -273,10 +280,11 @@ func (tr *trial) deliver(from netip.AddrPort, b []byte) {
 	var m krpc.Message
 	m.Decode(b)
 	m = *m.Clone()
-	tr.from, tr.tid, tr.asks, tr.waits = from, string(m.TID), m.Kind == krpc.KindQuery, false
+	tr.from, tr.tid, tr.size, tr.asks, tr.waits = from, string(m.TID), len(b), m.Kind == krpc.KindQuery, false
 	q := tr.waiting[tr.tid]
 	answers := m.Kind != 0 && m.Kind != krpc.KindQuery && q != nil && q.to == from && !tr.blocked.Contains(from.Addr())
-	pushed, dropped, pending := tr.pushed, tr.drops(), tr.Stats().Pending
+	proves := m.Kind != 0 && m.Kind != krpc.KindQuery && !answers && from.Port() > 0 && !tr.blocked.Contains(from.Addr()) && tr.proves(from, tr.tid)
+	pushed, dropped := tr.pushed, tr.drops()
 	original := slices.Clone(b)
 	tr.Deliver(tr.clock.Now(), from, b, tr)
 	if !slices.Equal(original, b) {
@@ -284,19 +292,14 @@ func (tr *trial) deliver(from netip.AddrPort, b []byte) {
 	}
 	tr.from, tr.tid, tr.asks = netip.AddrPort{}, "", false
 	pushed, dropped = tr.pushed-pushed, tr.drops()-dropped
-	if answers && q.ping {
-		answers = tr.Stats().Pending < pending // else it was over
-		q.over = 1
-		delete(tr.waiting, q.tid)
-	}
-	if answers {
-		tr.checkHeld(from.Addr())
+	if len(tr.owed)+len(tr.evicted) > 0 {
+		tr.t.Fatalf("does not answer %+v, nor, briefly, %+v", tr.owed, tr.evicted)
 	}
 	switch {
-	case tr.waits && pushed+dropped == 0:
+	case (tr.waits || proves) && pushed+dropped == 0:
 	case answers && (q.over != 1 || pushed+dropped > 0):
 		tr.t.Fatalf("%q is no reply to %+v: %d pushed, %d dropped", b, q, pushed, dropped)
-	case !answers && pushed+dropped != 1, tr.waits, pushed > 0 && m.Kind != krpc.KindQuery:
+	case !answers && pushed+dropped != 1, tr.waits || proves, pushed > 0 && m.Kind != krpc.KindQuery:
 		tr.t.Fatalf("%q: %d pushed, %d dropped", b, pushed, dropped)
 	}
 }
@@ -311,8 +314,7 @@ func (tr *trial) drops() (n int) {
 // check checks what holds between two moves.
 func (tr *trial) check() {
 	s := tr.Stats()
-	pings := s.Pending - tr.open
-	if pings < 0 || pings > tr.pings || s.Pending > tr.maxPending || len(tr.waiting) > tr.open+tr.pings {
+	if s.Pending != tr.open || s.Pending > tr.maxPending || len(tr.waiting) > tr.open {
 		tr.t.Fatalf("%d pending, of which %d were sent and %d are known to be; at most %d", s.Pending, len(tr.waiting), tr.open, tr.maxPending)
 	}
 	if s.Holding != len(tr.held) || s.MaxHolding != maxHeld {

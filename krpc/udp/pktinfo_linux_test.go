@@ -2,10 +2,13 @@ package udp
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kadnode/kadnode/krpc"
 )
 
 // arrived is the control message of a datagram that came to ip by interface 7.
@@ -60,4 +63,43 @@ func TestReplySource(t *testing.T) {
 			t.Errorf("%s: a message cut short is usable", ip)
 		}
 	}
+}
+
+// unsure has whoever asks prove his address.
+type unsure struct{}
+
+// ServeKRPC implements krpc.Handler.
+func (unsure) ServeKRPC(rq *krpc.Request) error {
+	if rq.Reply.HasID = true; !rq.Brief() && !rq.Extend(krpc.MaxDatagram) {
+		return krpc.ErrUnproven
+	}
+	return nil
+}
+
+// A reply that had to wait, and the ping that it waits for, come from the address that was asked,
+// as others do. Else nobody takes them for what they are.
+func TestProofIsAskedForFromTheAddressThatWasAsked(t *testing.T) {
+	s := listen(t, netip.IPv4Unspecified(), Config{})
+	r := rand.New(rand.NewPCG(1, 2))
+	e := krpc.NewEndpoint(krpc.EndpointConfig{
+		Transport: s, Clock: krpc.SystemClock{}, Handler: unsure{}, Rand: r, Proven: krpc.NewProven(4, r),
+	})
+	defer e.Close()
+	s.Serve(e.Deliver)
+	c := newClient(t, loopback4)
+	asked := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.5"), s.LocalAddr().Port())
+	expect := func(kind krpc.Kind) (tid []byte) {
+		t.Helper()
+		var m krpc.Message
+		from, b := c.receive()
+		if err := m.Decode(b); err != nil || m.Kind != kind || from != asked {
+			t.Fatalf("%q from %v, error %v, want kind %v from %v", b, from, err, kind, asked)
+		}
+		return m.Clone().TID
+	}
+	get := krpc.Message{Kind: krpc.KindQuery, TID: []byte("a"), Method: krpc.MethodGet, HasID: true, HasTarget: true}
+	c.send(asked, get.Append(nil))
+	pong := krpc.Message{Kind: krpc.KindReply, TID: expect(krpc.KindQuery), HasID: true}
+	c.send(asked, pong.Append(nil))
+	expect(krpc.KindReply)
 }

@@ -19,6 +19,7 @@ type wire struct {
 	closed bool
 
 	from   netip.AddrPort // of what is being delivered
+	tid    string
 	replyB []byte
 	buf    [krpc.MaxDatagram]byte
 }
@@ -71,12 +72,8 @@ func (w *wire) Send(to netip.AddrPort, b []byte) error {
 		return errRefuses
 	}
 	a := &asked{w: w, to: to, q: m.Clone()}
-	if len(p.asked) == maxOutstanding {
-		p.asked = p.asked[1:]
-	}
-	p.asked = append(p.asked, a)
 	p.waiting[a.key()] = true
-	p.serve(a)
+	p.expect(a)
 	return nil
 }
 
@@ -93,11 +90,44 @@ func (w *wire) Buffer() []byte { return w.buf[:0] }
 
 // Push implements krpc.Outbox.
 func (w *wire) Push(to netip.AddrPort, b []byte) {
-	if to != w.from || w.replyB != nil || &b[0] != &w.buf[0] {
-		w.p.t.Fatalf("answers %q to %v: from %v, after %q", b, to, w.from, w.replyB)
+	if to != w.from || &b[0] != &w.buf[0] {
+		w.p.t.Fatalf("answers %q to %v: from %v", b, to, w.from)
+	}
+	var m krpc.Message
+	if m.Decode(b) == nil && w.proves(to, b, &m) {
+		return
+	}
+	if w.replyB != nil {
+		w.p.t.Fatalf("answers %q to %v, after %q", b, to, w.replyB)
 	}
 	w.p.note("answers "+to.String(), b)
 	w.replyB = b
+}
+
+// proves takes note of what is sent since a get has to wait, or is answered at last: a ping, and the
+// item.
+func (w *wire) proves(to netip.AddrPort, b []byte, m *krpc.Message) bool {
+	p := w.p
+	switch {
+	case m.Kind == krpc.KindQuery && m.Method == krpc.MethodPing:
+		p.note("pings "+to.String(), b)
+		p.expect(&asked{w: w, to: to, q: m.Clone()})
+		return true
+	case m.HasTTL && string(m.TID) != w.tid:
+		p.note("answers late "+to.String(), b)
+		p.answerLate(w, to, b, m)
+		return true
+	}
+	return false
+}
+
+// expect has a be one of the queries that wait for an answer.
+func (p *program) expect(a *asked) {
+	if len(p.asked) == maxOutstanding {
+		p.asked = p.asked[1:]
+	}
+	p.asked = append(p.asked, a)
+	p.serve(a)
 }
 
 // take returns one of the queries that wait for an answer, the newest first; nil if there is
@@ -132,7 +162,7 @@ func (p *program) deliver(from netip.AddrPort, b []byte) *krpc.Message {
 		p.learn(askedKey{w, from, string(q.TID)}, &q)
 	}
 	n, now := p.nodes[w.node], p.clock.Now()
-	w.from, w.replyB = from, nil
+	w.from, w.tid, w.replyB = from, string(q.TID), nil
 	n.Deliver(now, from, b, w)
 	p.log.Commit()
 	w.from = netip.AddrPort{}

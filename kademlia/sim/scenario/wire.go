@@ -21,8 +21,8 @@ type wire struct {
 // LocalAddr implements krpc.Transport.
 func (t *wire) LocalAddr() netip.AddrPort { return t.e.net.LocalAddr() }
 
-// Send implements krpc.Transport. It carries queries, and items for who had to prove his address:
-// other replies leave by the outbox.
+// Send implements krpc.Transport. It carries queries, and replies to who has not proved his
+// address in time: others leave by the outbox.
 func (t *wire) Send(to netip.AddrPort, b []byte) error {
 	p, w := t.p, t.p.h.w
 	if p.closed {
@@ -68,10 +68,8 @@ func (e *end) deliver(now time.Time, from netip.AddrPort, b []byte, out krpc.Out
 		h.answered[krpc.NodeInfo{ID: m.ID, Addr: from}] = struct{}{}
 	}
 	p.nodes[e.at].Deliver(now, from, b, o)
-	if o.pushed > 0 {
-		h.w.checkAnswer(e, from, m, err)
-	}
-	if o.release(p) {
+	answered := o.pushed > 0 && h.w.checkAnswer(e, from, m, err)
+	if o.release(p) && answered {
 		h.promises.note(p, now, from, m, &h.w.leaving)
 	}
 }
@@ -100,18 +98,23 @@ func (o *outbox) release(p *program) bool {
 }
 
 // checkAnswer holds what e has answered to m, which came from an address, to what any answer
-// must be.
-func (w *world) checkAnswer(e *end, from netip.AddrPort, m *krpc.Message, bad error) {
+// must be. It reports false if it is none: a ping since m has to wait, or the item of a get before
+// that had to.
+func (w *world) checkAnswer(e *end, from netip.AddrPort, m *krpc.Message, bad error) bool {
 	o, r := &w.outbox, &w.leaving
-	switch {
+	err := r.Decode(o.b)
+	switch get := bad == nil && m.Kind == krpc.KindQuery && m.Method == krpc.MethodGet; {
 	case o.pushed > 1:
 		w.broken("%v answers %d times", e.host.name(), o.pushed)
+	case o.to != from:
+		w.broken("%v answers %v a datagram of %v", e.host.name(), o.to, from)
+	case err == nil && get && r.Kind == krpc.KindQuery && r.Method == krpc.MethodPing:
+		return false
+	case err == nil && bad == nil && (get || m.Kind != krpc.KindQuery) && r.HasTTL && !bytes.Equal(r.TID, m.TID) && len(o.b) <= limitOf(r):
+		return false
 	case bad != nil || m.Kind != krpc.KindQuery:
 		w.broken("%v answers to what is no query", e.host.name())
-	case o.to != from:
-		w.broken("%v answers %v a query of %v", e.host.name(), o.to, from)
-	}
-	if err := r.Decode(o.b); err != nil || r.Kind == krpc.KindQuery {
+	case err != nil || r.Kind == krpc.KindQuery:
 		w.broken("%v answers with what is no reply: %q", e.host.name(), o.b)
 	}
 	switch {
@@ -120,6 +123,7 @@ func (w *world) checkAnswer(e *end, from netip.AddrPort, m *krpc.Message, bad er
 	case len(o.b) > limitOf(r):
 		w.broken("%v answers %v with %d bytes", e.host.name(), m.Method, len(o.b))
 	}
+	return true
 }
 
 // limitOf returns how long a datagram with m may be.
