@@ -36,8 +36,8 @@ var (
 	ErrDrop = errors.New("krpc: drop")
 	// ErrUnproven is returned by a handler whose reply is too long for a sender who may not have
 	// sent the query, see Request.Extend. The handler is called again for that query when the
-	// sender has answered a ping or has asked again, or else after a second at most, and then
-	// Request.Brief is true. The handler may not return it for a brief reply.
+	// sender has answered a ping or has paid for the reply by asking again, or else after a second
+	// at most, and then Request.Brief is true. The handler may not return it for a brief reply.
 	ErrUnproven = errors.New("krpc: address not proved")
 	// ErrTimeout ends a query that was not answered within the hard timeout.
 	ErrTimeout = errors.New("krpc: timeout")

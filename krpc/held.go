@@ -18,6 +18,8 @@ const (
 	// holdTime is for how long a query is held: most answers to a ping are there by then, and few
 	// clients have given up on theirs.
 	holdTime = time.Second
+	// briefest is what a brief reply takes, of what may be sent for a query that is held, at most.
+	briefest = 180
 )
 
 // held are the queries of strangers to which replies would be too long for who may not have asked,
@@ -31,8 +33,8 @@ const (
 type held struct {
 	size atomic.Int32 // of queries
 
-	mu      sync.Mutex // guards what follows
-	key     SipKey
+	mu      sync.Mutex                         // guards what follows
+	key     SipKey                             // drawn anew whenever nothing is held
 	queries *simplelru.LRU[uint32, *heldQuery] // by the transaction ids of their pings; nil: none yet
 	closed  bool
 }
@@ -41,27 +43,38 @@ type heldQuery struct {
 	tid    uint32 // of its ping
 	from   netip.AddrPort
 	packet []byte
-	// allowance is how many bytes may be sent for it as it is: Request.allowance.
+	// allowance is how many bytes may be sent for it as it is, see Request.allowance: briefest or
+	// more.
 	allowance int
 	timer     Timer
 }
 
-// hold keeps the query rq, of this packet, back, and pings its sender. If he asks for what he has
-// asked for already, he has paid for the reply. Then the earlier query is answered, lest who sends
-// the later in his name take it from him, and the later is held with what is left.
+// hold keeps the query rq, of this packet, back, and pings its sender. If he has asked for the same
+// before, the earlier query is answered, with what both have paid for, lest who sends the later in
+// his name take the reply from him. The later is then held with what is left.
 func (e *Endpoint) hold(rq *Request, packet []byte, out Outbox) {
-	h := &heldQuery{tid: e.heldTID(rq), from: rq.From, packet: slices.Clone(packet), allowance: maxGain * len(packet)}
+	tid, ok := e.heldTID(rq)
+	if !ok {
+		rq.brief = true
+		e.counters.brief.Add(1)
+		e.answer(rq, out)
+		return
+	}
+	h := &heldQuery{tid: tid, from: rq.From, packet: slices.Clone(packet), allowance: maxGain * len(packet)}
 	if before := e.held.find(h.tid, h.from); before == nil || !e.held.remove(before) {
 		e.challenge(h, rq, out)
 	} else {
 		h.allowance += before.allowance
-		h.allowance -= e.resume(before, rq.Now, h.allowance, out)
+		h.allowance -= e.resume(before, rq.Now, h.allowance-briefest, out)
 		if slices.Equal(before.packet, packet) {
 			return // it was one answer for both
 		}
 	}
-	e.counters.held.Add(1)
-	if o := e.held.enter(h, e.cfg.Clock, e.lapse); o != nil {
+	o := e.held.enter(h, e.cfg.Clock, e.lapse)
+	if o != h {
+		e.counters.held.Add(1)
+	}
+	if o != nil {
 		e.resume(o, rq.Now, 0, &direct{transport: e.cfg.Transport})
 	}
 }
@@ -81,18 +94,29 @@ func (e *Endpoint) challenge(h *heldQuery, rq *Request, out Outbox) {
 }
 
 // heldTID returns the transaction id of the ping for rq: who is not at its source cannot guess it.
-func (e *Endpoint) heldTID(rq *Request) uint32 {
-	e.held.mu.Lock()
-	defer e.held.mu.Unlock()
-	if e.held.queries == nil {
+// It is the same for what is the same query, of somebody who answers pings or of one who does not.
+// It reports false if nothing is held any more.
+func (e *Endpoint) heldTID(rq *Request) (tid uint32, ok bool) {
+	s := &e.held
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, false
+	}
+	if s.queries == nil {
+		s.queries, _ = simplelru.NewLRU[uint32, *heldQuery](maxHeld+1, nil) // the size is no error
+	}
+	if s.queries.Len() == 0 {
 		e.mu.Lock() // guards Rand
-		e.held.key = NewSipKey(e.cfg.Rand)
+		s.key = NewSipKey(e.cfg.Rand)
 		e.mu.Unlock()
-		e.held.queries, _ = simplelru.NewLRU[uint32, *heldQuery](maxHeld+1, nil) // the size is no error
 	}
 	ip := rq.From.Addr().As16()
 	b := append(ip[:], byte(rq.From.Port()>>8), byte(rq.From.Port()))
-	return uint32(e.held.key.Sum(append(b, rq.Query.Target[:]...)))
+	if b = append(b, rq.Query.Target[:]...); rq.Query.ReadOnly {
+		b = append(b, 1)
+	}
+	return uint32(s.key.Sum(b)), true
 }
 
 // release answers the query that a reply with this transaction id was awaited for. It reports false
@@ -128,7 +152,7 @@ func (e *Endpoint) resume(h *heldQuery, now time.Time, allowance int, out Outbox
 	rq.From, rq.Now, rq.proven = h.from, now, e.cfg.Proven
 	rq.brief, rq.allowance, rq.limit = false, allowance, min(MaxReply, allowance)
 	if allowance == 0 || !e.answer(rq, out) {
-		rq.brief, rq.limit = true, max(1, min(MaxReply, h.allowance))
+		rq.brief, rq.limit = true, min(MaxReply, h.allowance)
 		e.counters.brief.Add(1)
 		e.answer(rq, out)
 	}
@@ -136,11 +160,11 @@ func (e *Endpoint) resume(h *heldQuery, now time.Time, allowance int, out Outbox
 }
 
 // enter adds h, which has lapse called in time. It returns the query that is to be answered in its
-// place, if there is one: the oldest of too many, or h itself after close.
+// place, if there is one: the oldest of too many, or h itself.
 func (s *held) enter(h *heldQuery, clock Clock, lapse func(*heldQuery)) (instead *heldQuery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.queries.Contains(h.tid) { // of somebody else, by chance
+	if s.closed || s.queries.Contains(h.tid) { // of another reader at this moment, or by chance
 		return h
 	}
 	h.timer = clock.AfterFunc(holdTime, func() { lapse(h) })

@@ -38,6 +38,7 @@ type reflector struct {
 	item     krpc.ID
 	asker    netip.AddrPort
 	sent     int    // to the asker, in bytes
+	items    int
 	reply    []byte // the last one to the asker
 }
 
@@ -62,6 +63,9 @@ func (r *reflector) Send(to netip.AddrPort, b []byte) error {
 	}
 	if m.Kind != krpc.KindQuery {
 		r.reply = bytes.Clone(b)
+	}
+	if m.V != nil {
+		r.items++
 	}
 	return nil
 }
@@ -96,7 +100,7 @@ func newReflector(t *testing.T, v6 bool, k int) *reflector {
 		}
 		r.announce(r.client(1+i), ih, i%3 == 0)
 	}
-	r.put(r.client(1000))
+	r.item = r.put(r.client(1000), 995)
 	return r
 }
 
@@ -143,19 +147,19 @@ func (r *reflector) announce(from netip.AddrPort, ih krpc.ID, seed bool) {
 	r.ask(from, krpc.Message{Method: krpc.MethodAnnouncePeer, HasInfoHash: true, InfoHash: ih, Port: 1, Token: m.Token, Seed: seed})
 }
 
-// put stores an item as long as they get.
-func (r *reflector) put(from netip.AddrPort) {
+// put stores an item with a string of so many bytes, which are 995 at most.
+func (r *reflector) put(from netip.AddrPort, size int) krpc.ID {
 	r.t.Helper()
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-	it, err := store.Sign(key, []byte("salt"), 1<<62, fmt.Appendf(nil, "995:%0995d", 0))
+	it, err := store.Sign(key, fmt.Append(nil, size), 1<<62, fmt.Appendf(nil, "%d:%0*d", size, size, 0))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.item = it.Target()
-	m, _, _ := r.ask(from, krpc.Message{Method: krpc.MethodGet, HasTarget: true, Target: r.item})
+	m, _, _ := r.ask(from, krpc.Message{Method: krpc.MethodGet, HasTarget: true, Target: it.Target()})
 	r.ask(from, krpc.Message{
 		Method: krpc.MethodPut, Token: m.Token, V: it.V, K: it.K, Sig: it.Sig, Salt: it.Salt, HasSeq: true, Seq: it.Seq,
 	})
+	return it.Target()
 }
 
 // shortest returns the shortest queries of each method, and one more for all that they can ask for.
@@ -183,29 +187,49 @@ func (r *reflector) shortest() map[string]krpc.Message {
 	}
 }
 
-// A large item costs who asks for it in the name of another as much if he asks again before the
-// victim could have answered: the item is sent, and two queries were.
+// Who asks for an item again before the victim could have answered has paid twice: the item is sent,
+// and no more than ten times what came, however long the item is and however often he asks.
 func TestAmplificationOfAskingAgain(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
-		r := newReflector(t, v6, 8)
-		q := krpc.Message{Kind: krpc.KindQuery, HasID: true, Method: krpc.MethodGet, HasTarget: true, Target: r.item}
-		r.asker, r.sent = r.client(2000), 0
-		items, paid := 0, 0
-		for i := range 7 {
-			q.TID = []byte{'a' + byte(i)}
-			b := q.Append(nil)
-			r.reply = nil
-			r.node.Deliver(r.w.Clock.Now(), r.asker, b, r)
-			if paid += len(b); len(r.reply) > krpc.MaxReply {
-				items++
+		for _, k := range []int{8, 20} {
+			r := newReflector(t, v6, k)
+			asked, worst, items := 0, 0., 0
+			for size := 480; size <= 995; size += 9 {
+				item := r.put(r.client(1001+size), size)
+				for again := 2; again <= 6; again++ {
+					for _, tids := range [][2]int{{1, 1}, {32, 32}, {1, 32}} {
+						asked++
+						gain, got := r.askAgain(r.client(5000+asked), item, again, tids)
+						worst, items = max(worst, gain), items+got
+						if gain > gainEver {
+							t.Errorf("%d bytes, %d gets with ids of %v: %.2f times the queries", size, again, tids, gain)
+						}
+					}
+				}
+			}
+			t.Logf("IPv6 %v, k=%d: at most %.2f times the queries, with %d items for %d askers", v6, k, worst, items, asked)
+			if items < asked {
+				t.Errorf("%d items for %d askers", items, asked)
 			}
 		}
-		r.w.Clock.Run(time.Minute)
-		t.Logf("%d bytes for %d, %d items", r.sent, paid, items)
-		if items != 3 || r.sent > gainEver*paid {
-			t.Errorf("%d items in %d bytes for %d, want 3 in %d at most", items, r.sent, paid, gainEver*paid)
-		}
 	}
+}
+
+// askAgain gets an item so many times in the name of somebody who does not answer, with transaction
+// ids of one length, and of another the last time. It returns how many times the bytes of the
+// queries he is sent, and how often the item.
+func (r *reflector) askAgain(from netip.AddrPort, item krpc.ID, times int, tids [2]int) (gain float64, items int) {
+	q := krpc.Message{Kind: krpc.KindQuery, HasID: true, Method: krpc.MethodGet, HasTarget: true, Target: item}
+	r.asker, r.sent, r.items = from, 0, 0
+	paid := 0
+	for i := range times {
+		q.TID = bytes.Repeat([]byte{'a' + byte(i)}, tids[i/(times-1)])
+		b := q.Append(nil)
+		paid += len(b)
+		r.node.Deliver(r.w.Clock.Now(), from, b, r)
+	}
+	r.w.Clock.Run(1500 * time.Millisecond)
+	return float64(r.sent) / float64(paid), r.items
 }
 
 // Whoever asks in the name of another has him sent no more than the bounds, and what is needed to

@@ -11,10 +11,11 @@ import (
 // nodeID is the id with which the endpoint of a trial answers, and pings whose queries it holds.
 var nodeID = krpc.ID{9, 9, 9}
 
-// The limit on what an endpoint holds, and for how long it does.
+// The limit on what an endpoint holds, for how long it does, and what it leaves for a brief reply.
 const (
 	maxHeld  = 1024
 	holdTime = time.Second
+	briefest = 180
 )
 
 // heldQuery is a query that the endpoint is to hold: see krpc.ErrUnproven.
@@ -22,6 +23,7 @@ type heldQuery struct {
 	from   netip.AddrPort
 	tid    string
 	target krpc.ID
+	silent bool // its sender is read-only
 	at     time.Time
 	ping   string // the transaction id of its ping; none to who is read-only
 
@@ -32,15 +34,23 @@ type heldQuery struct {
 // isOf tells whether a reply to from with this transaction id is to h.
 func (h heldQuery) isOf(from netip.AddrPort, tid string) bool { return h.from == from && h.tid == tid }
 
+// isLike tells whether h asks for the same as o.
+func (h heldQuery) isLike(o heldQuery) bool {
+	return h.from == o.from && h.target == o.target && h.silent == o.silent
+}
+
 // hold takes note that rq, which is being delivered, is held, or answered with the one before.
 func (tr *trial) hold(rq *krpc.Request) {
 	tid := string(rq.Query.TID)
 	if !tr.delivers(rq.From, tid) || tr.waits {
 		tr.t.Fatalf("%q of %v is to be held again", tid, rq.From)
 	}
+	if tr.closed {
+		return // and is answered briefly
+	}
 	tr.waits = true
-	h := heldQuery{from: rq.From, tid: tid, target: rq.Query.Target, at: tr.clock.Now(), allowance: 10 * tr.size}
-	before := slices.IndexFunc(tr.held, func(o heldQuery) bool { return o.from == h.from && o.target == h.target })
+	h := heldQuery{from: rq.From, tid: tid, target: rq.Query.Target, silent: rq.Query.ReadOnly, at: tr.clock.Now(), allowance: 10 * tr.size}
+	before := slices.IndexFunc(tr.held, func(o heldQuery) bool { return o.isLike(h) })
 	if before >= 0 {
 		o := tr.held[before]
 		o.full = o.allowance + h.allowance
@@ -52,9 +62,6 @@ func (tr *trial) hold(rq *krpc.Request) {
 		}
 	}
 	switch {
-	case tr.closed:
-		tr.evicted = append(tr.evicted, h)
-		return
 	case len(tr.held) == maxHeld:
 		tr.evicted = append(tr.evicted, tr.held[0])
 		tr.held = tr.held[1:]
@@ -64,9 +71,6 @@ func (tr *trial) hold(rq *krpc.Request) {
 
 // pinged takes note of a ping, for what is held.
 func (tr *trial) pinged(to netip.AddrPort, m *krpc.Message, size int) {
-	if tr.closed && tr.waits {
-		return
-	}
 	if len(tr.held) > 0 {
 		if h := &tr.held[len(tr.held)-1]; tr.waits && h.isOf(to, tr.tid) && h.ping == "" && m.ID == nodeID && m.Method == krpc.MethodPing {
 			h.ping = string(m.TID)
@@ -107,11 +111,11 @@ func (tr *trial) paid(to netip.AddrPort, m *krpc.Message, size int) bool {
 		return false
 	}
 	o := tr.owed[i]
-	if full := o.full >= maxItemReply; full != (m.V != nil) || !full && size > o.allowance {
+	if full := o.full-briefest >= maxItemReply; full != (m.V != nil) || !full && size > o.allowance {
 		tr.t.Fatalf("answers %+v with %d bytes: %+v", o, size, m)
 	}
 	for j := range tr.held {
-		if h := &tr.held[j]; h.from == o.from && h.target == o.target {
+		if h := &tr.held[j]; h.isLike(o) {
 			h.allowance -= size
 		}
 	}
