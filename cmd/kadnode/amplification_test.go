@@ -37,7 +37,7 @@ type reflector struct {
 	swarm    krpc.ID
 	item     krpc.ID
 	asker    netip.AddrPort
-	sent     int    // to the asker, in bytes
+	sent     int // to the asker, in bytes
 	items    int
 	reply    []byte // the last one to the asker
 }
