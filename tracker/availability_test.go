@@ -60,8 +60,12 @@ func (w *trackedWorld) held(ih krpc.ID) bool {
 // What is announced at one node is found from any other, also at once after half
 // of the nodes have gone: as long as one of those that stored it is left.
 func TestAnnouncedPeersAreFound(t *testing.T) {
-	testAnnouncedPeers(t, newTrackedWorld(500, *tracker.Seed, false), 300)
-	testAnnouncedPeers(t, newTrackedWorld(500, *tracker.Seed, true), 300)
+	nodes, trials := 500, 300
+	if tracker.RaceEnabled {
+		nodes, trials = 150, 100
+	}
+	testAnnouncedPeers(t, newTrackedWorld(nodes, *tracker.Seed, false), trials)
+	testAnnouncedPeers(t, newTrackedWorld(nodes, *tracker.Seed, true), trials)
 }
 
 // Half the nodes gone leave one of eight in all but 1 of 256 cases. It takes a

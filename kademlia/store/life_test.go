@@ -14,8 +14,8 @@ import (
 
 var (
 	seed       = flag.Uint64("seed", 1, "seed of the worlds in which items live and die")
-	churnNodes = flag.Int("nodes", sized(400, 80), "nodes of the world with churn")
-	churnItems = flag.Int("items", sized(200, 50), "items in it that their publishers keep, and as many again that nobody does")
+	churnNodes = flag.Int("nodes", sized(400, 50), "nodes of the world with churn")
+	churnItems = flag.Int("items", sized(200, 25), "items in it that their publishers keep, and as many again that nobody does")
 	churnHours = flag.Int("hours", 5, "hours of its time, at least 5")
 )
 
