@@ -1,6 +1,7 @@
 package krpc
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -172,7 +173,13 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 		e.drop(DropBlocked)
 		return
 	}
-	strained := e.strained(now)
+	strained, who := e.strained(now), standingUnknown
+	if strained && bytes.HasPrefix(b, queryPrefix) {
+		if who = e.standing(from.Addr(), now); who == standingFirst && !e.strangers.hears() {
+			e.drop(DropStrained) // before any time is spent on it
+			return
+		}
+	}
 	rq := requests.Get().(*Request)
 	defer requests.Put(rq)
 	if rq.Query.Decode(b) != nil {
@@ -190,7 +197,7 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 		return
 	}
 	rq.From, rq.Now, rq.proven = from, now, e.cfg.Proven
-	if !e.limitReply(rq, len(b), strained) {
+	if !e.limitReply(rq, len(b), strained, who) {
 		e.drop(DropStrained)
 		return
 	}

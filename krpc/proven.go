@@ -71,10 +71,11 @@ func (p *Proven) Add(a netip.Addr, now time.Time) {
 
 // Has tells whether a has proved its address lately.
 func (p *Proven) Has(a netip.Addr, now time.Time) bool {
-	if p == nil {
-		return false
-	}
-	h := p.hash(a)
+	return p != nil && p.has(p.hash(a), now)
+}
+
+// has is Has for an address of which the hash is known.
+func (p *Proven) has(h uint64, now time.Time) bool {
 	set, second := &p.sets[h&p.mask], p.second(now)
 	for i := range set {
 		if word := set[i].Load(); word>>provenTagBits == h>>provenTagBits && fresh(word, second) {

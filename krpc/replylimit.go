@@ -34,19 +34,17 @@ func (e *Endpoint) strained(now time.Time) bool {
 func (e *Endpoint) Strained(now time.Time) bool { return e.strangers.strainedWithin(floodAge, now) }
 
 // limitReply sets how long the reply to rq, a query of size bytes, may be. It reports false if
-// there is to be none.
-func (e *Endpoint) limitReply(rq *Request, size int, strained bool) bool {
+// there is to be none. who is the standing of its sender if that has been found out.
+func (e *Endpoint) limitReply(rq *Request, size int, strained bool, who standing) bool {
 	rq.brief, rq.allowance = false, maxGain*size
 	rq.limit = min(MaxReply, rq.allowance)
-	if e.cfg.Proven == nil || !strained && !e.Strained(rq.Now) || e.cfg.Proven.Has(rq.From.Addr(), rq.Now) {
+	if who == standingUnknown && (strained || e.Strained(rq.Now)) {
+		who = e.standing(rq.From.Addr(), rq.Now)
+	}
+	if !strained || who == standingProven {
 		return true
 	}
-	source := e.cfg.Proven.hash(rq.From.Addr())
-	if !strained {
-		e.strangers.note(source, rq.Now)
-		return true
-	}
-	if !e.strangers.allow(source, rq.Now) {
+	if !e.strangers.allow(who) {
 		return false
 	}
 	e.counters.brief.Add(1)

@@ -1,6 +1,7 @@
 package krpc
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"time"
 )
@@ -52,10 +53,41 @@ func (s *strangers) strainedWithin(d time.Duration, now time.Time) bool {
 	return last > 0 && last+uint64(d/returnTick) >= s.tick(now)
 }
 
-// allow tells whether a query of a stranger with this hash is answered under strain, and takes
-// note of it.
-func (s *strangers) allow(hash uint64, now time.Time) bool {
-	if s.note(hash, now) {
+// standing is what is known of who asks.
+type standing uint8
+
+const (
+	standingUnknown  standing = iota // nobody has looked
+	standingProven                   // has proved his address, or nobody wants him to
+	standingReturned                 // a stranger who has asked before
+	standingFirst                    // any other
+)
+
+// queryPrefix is what queries begin with in the order that BEP 5 asks for: the key of the arguments.
+// What begins otherwise may be one too.
+var queryPrefix = []byte("d1:a")
+
+// standing finds out who asks at now, and takes note of him if he is a stranger.
+func (e *Endpoint) standing(from netip.Addr, now time.Time) standing {
+	p := e.cfg.Proven
+	if p == nil {
+		return standingProven
+	}
+	switch h := p.hash(from); {
+	case p.has(h, now):
+		return standingProven
+	case e.strangers.note(h, now):
+		return standingReturned
+	}
+	return standingFirst
+}
+
+// hears tells whether a stranger whom nobody has heard of would be answered under strain.
+func (s *strangers) hears() bool { return s.first.left(s.datagrams.Load() / strangerShare) }
+
+// allow tells whether a query of a stranger of this standing is answered under strain.
+func (s *strangers) allow(who standing) bool {
+	if who == standingReturned {
 		return s.returned.take(s.datagrams.Load() / returnShare)
 	}
 	return s.first.take(s.datagrams.Load() / strangerShare)
@@ -74,7 +106,10 @@ func (s *strangers) tick(now time.Time) uint64 {
 // ration counts what was given. Where two readers take at the same time there may be one more.
 type ration struct{ spent atomic.Uint64 }
 
-// take tells whether there is one left of those earned so far, and takes it.
+// left tells whether there is one left of those earned so far.
+func (r *ration) left(earned uint64) bool { return r.spent.Load() < earned }
+
+// take is left, and takes it.
 func (r *ration) take(earned uint64) bool {
 	spent := r.spent.Load()
 	if spent >= earned {
@@ -94,16 +129,17 @@ const (
 )
 
 // returners remembers who was noted in this tick and the one before: a Bloom filter for each, with
-// two marks of a source in one word. Words carry the tick that they are of, so that nobody has to
-// clear them. Of a flood of 500 000 strangers a second 2 to 3 % are mistaken for one who returns.
-type returners [2][returnerWords]atomic.Uint64
+// two marks of a source in one word, side by side so that they are in one line of the cache. Words
+// carry the tick that they are of, so that nobody has to clear them. Of a flood of 500 000 strangers
+// a second 2 to 3 % are mistaken for one who returns.
+type returners [returnerWords][2]atomic.Uint64
 
 // note takes note of hash at tick, and tells whether that was done in this tick or the one before.
 func (r *returners) note(hash, tick uint64) bool {
-	i := hash % returnerWords
+	words := &r[hash%returnerWords]
 	marks := uint64(1)<<(hash>>16%returnerMarks) | uint64(1)<<(hash>>32%returnerMarks)
-	before := marked(r[(tick-1)%2][i].Load(), tick-1)
-	word := &r[tick%2][i]
+	before := marked(words[(tick-1)%2].Load(), tick-1)
+	word := &words[tick%2]
 	now := marked(word.Load(), tick)
 	if now&marks == marks {
 		return true

@@ -1,6 +1,7 @@
 package krpc
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
@@ -84,5 +85,38 @@ func TestReturnersAreForgottenAfterTwoTicks(t *testing.T) {
 		if r.note(h, tick+3) {
 			t.Errorf("tick %d: known after two ticks", tick)
 		}
+	}
+}
+
+// What a query of a flood costs under strain, without what the kernel takes, and one that is
+// answered.
+func BenchmarkUnderStrain(b *testing.B) {
+	m := Message{Kind: KindQuery, Method: MethodGetPeers, TID: []byte("aa"), HasID: true, HasInfoHash: true}
+	query := m.Append(nil)
+	for _, bc := range []struct {
+		name   string
+		proven bool
+	}{{"proven", true}, {"strangers", false}} {
+		b.Run(bc.name, func(b *testing.B) {
+			s := newStrainLab(nil, NewLimiter(DefaultSourceRate, DefaultSourceBurst, DefaultLimiterCells, rand.New(rand.NewPCG(1, 2))))
+			s.endpoint.cfg.Handler = pong{}
+			s.endpoint.cfg.Proven = NewProven(DefaultProvenCells, rand.New(rand.NewPCG(3, 4)))
+			s.transport.strained = true
+			out, n, sources := &lastReply{}, 0, 1<<20
+			if bc.proven {
+				sources = 1 << 12
+			}
+			for i := 0; bc.proven && i < sources; i++ {
+				s.endpoint.cfg.Proven.Add(provenAddr(i), s.now)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				from := netip.AddrPortFrom(provenAddr(n%sources), 1)
+				if n++; n%64 == 0 { // 500 000 a second
+					s.now = s.now.Add(128 * time.Microsecond)
+				}
+				s.endpoint.Deliver(s.now, from, query, out)
+			}
+		})
 	}
 }
