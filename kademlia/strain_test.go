@@ -20,6 +20,9 @@ type strainable struct {
 
 func (s strainable) Strained() bool { return *s.takes > 1 }
 
+// SetPreferred implements krpc.Strainer.
+func (s strainable) SetPreferred(func(time.Time) *krpc.Preferred) {}
+
 // strained adds a node with such a transport to a network.
 func (l *lab) strained(takes *int) (n *Node) {
 	l.t.Helper()

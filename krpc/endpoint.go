@@ -56,8 +56,8 @@ type Request struct {
 	limit int // length of the reply; 0: MaxReply
 	// allowance is how many bytes may be sent for it to who has not proved his address.
 	allowance int
-	brief     bool // see Brief
-	proven    *Proven
+	brief     bool      // see Brief
+	endpoint  *Endpoint // that it came to; nil: none, in a test
 	used      int
 	scratch   [2 * MaxDatagram]byte
 }
@@ -110,9 +110,12 @@ type Endpoint struct {
 	limiter   atomic.Pointer[Limiter]
 	strainer  Strainer // the transport, if it is one
 	strangers strangers
-	held      held
-	epoch     epoch
-	heard     atomic.Int64 // when a query of ours was last answered, since epoch
+	// asked is who has asked while there was no flood, and who keeps asking in one, by the hash of
+	// cfg.Proven. It is nil if there is none of these, or no strainer.
+	asked *Proven
+	held  held
+	epoch epoch
+	heard atomic.Int64 // when a query of ours was last answered, since epoch
 
 	mu      sync.Mutex // guards what follows
 	pending map[uint32]*transaction
@@ -137,7 +140,10 @@ func NewEndpoint(cfg EndpointConfig) *Endpoint {
 	e.strange = backlog{e: e, reserve: (*Endpoint).reserveRemote, next: (*transaction).awaitPacer}
 	e.unpaced = backlog{e: e, reserve: (*Endpoint).reservePace, next: (*transaction).depart}
 	e.limiter.Store(cfg.Limiter)
-	e.strainer, _ = cfg.Transport.(Strainer)
+	if e.strainer, _ = cfg.Transport.(Strainer); e.strainer != nil && cfg.Proven != nil {
+		e.asked = NewProven(cfg.Proven.Cells(), cfg.Rand)
+		e.strainer.SetPreferred(e.preferred)
+	}
 	if cfg.Version != "" {
 		e.version = []byte(cfg.Version)
 	}
@@ -173,9 +179,10 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 		e.drop(DropBlocked)
 		return
 	}
-	strained, who := e.strained(now), standingUnknown
+	strained := e.strained(now)
+	var who asker
 	if strained && bytes.HasPrefix(b, queryPrefix) {
-		if who = e.standing(from.Addr(), now); who == standingFirst && !e.strangers.hears() {
+		if who = e.recognize(from.Addr(), now); who.standing == standingFirst && !e.strangers.hears() {
 			e.drop(DropStrained) // before any time is spent on it
 			return
 		}
@@ -190,15 +197,8 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 		e.match(now, from, &rq.Query, out)
 		return
 	}
-	// The limit is asked only here: it is for queries, and the replies to our
-	// own must not use it up.
-	if !e.limiter.Load().allow(from.Addr(), now, e.strangers.strainedWithin(strictAge, now)) {
-		e.drop(DropRateLimited)
-		return
-	}
-	rq.From, rq.Now, rq.proven = from, now, e.cfg.Proven
-	if !e.limitReply(rq, len(b), strained, who) {
-		e.drop(DropStrained)
+	rq.From, rq.Now, rq.endpoint = from, now, e
+	if !e.admit(rq, len(b), strained, who) {
 		return
 	}
 	e.counters.queriesIn[rq.Query.Method].Add(1)

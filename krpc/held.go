@@ -149,7 +149,7 @@ func (e *Endpoint) resume(h *heldQuery, now time.Time, allowance int, out Outbox
 	if rq.Query.Decode(h.packet) != nil {
 		return 0 // it was decoded before
 	}
-	rq.From, rq.Now, rq.proven = h.from, now, e.cfg.Proven
+	rq.From, rq.Now, rq.endpoint = h.from, now, e
 	rq.brief, rq.allowance, rq.limit = false, allowance, min(MaxReply, allowance)
 	if allowance == 0 || !e.answer(rq, out) {
 		rq.brief, rq.limit = true, min(MaxReply, h.allowance)

@@ -95,12 +95,24 @@ func NewLimiter(rate float64, burst, cells int, r *rand.Rand) *Limiter {
 
 // Allow reports whether a query that came from the address at now is within the
 // limit, and if so charges for it.
-func (l *Limiter) Allow(from netip.Addr, now time.Time) bool { return l.allow(from, now, false) }
+func (l *Limiter) Allow(from netip.Addr, now time.Time) bool {
+	return l.charge(from, now, false) != overLimit
+}
 
-// allow is Allow, with bursts of two seconds' worth if it is strict.
-func (l *Limiter) allow(from netip.Addr, now time.Time, strict bool) bool {
+// debt is what a limit says of a source.
+type debt uint8
+
+const (
+	overLimit debt = iota // refused
+	nearLimit             // has more than half of the debt that is allowed under strain
+	lowDebt
+)
+
+// charge is Allow, with bursts of two seconds' worth if it is strict, and tells how far a source is
+// from the limit.
+func (l *Limiter) charge(from netip.Addr, now time.Time, strict bool) debt {
 	if l == nil {
-		return true
+		return lowDebt
 	}
 	limit := l.limit
 	if strict {
@@ -117,10 +129,13 @@ func (l *Limiter) allow(from netip.Addr, now time.Time, strict bool) bool {
 		}
 		due = max(due, t) + l.interval
 		if due-t > limit {
-			return false // without a write, so that a flood dirties no cache line
+			return overLimit // without a write, so that a flood dirties no cache line
 		}
 		if cell.CompareAndSwap(old, tag<<limiterTimeBits|uint64(due)) {
-			return true
+			if due-t > l.strict/2 {
+				return nearLimit
+			}
+			return lowDebt
 		}
 	}
 }

@@ -307,3 +307,22 @@ func TestSpentChargesNothing(t *testing.T) {
 		t.Error("no limit is spent")
 	}
 }
+
+// A limit tells who has used up less than half of what he may send at once under strain.
+func TestLimiterTellsWhoIsFarFromIt(t *testing.T) {
+	l, now := NewLimiter(10, 100, 64, rand.New(rand.NewPCG(1, 2))), time.Unix(1e9, 0)
+	from := netip.MustParseAddr("20.0.0.1")
+	for n, want := range map[int]debt{10: lowDebt, 20: nearLimit, 30: overLimit} {
+		now = now.Add(time.Hour)
+		var last debt
+		for range n {
+			last = l.charge(from, now, true)
+		}
+		if last != want {
+			t.Errorf("%d. query at once: debt %d, want %d", n, last, want)
+		}
+	}
+	if (*Limiter)(nil).charge(from, now, true) != lowDebt {
+		t.Error("without a limit somebody is near to it")
+	}
+}

@@ -1,6 +1,7 @@
 package krpc
 
 import (
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -39,6 +40,43 @@ func TestASiteProvesItsNetwork(t *testing.T) {
 	p.Add(netip.MustParseAddr("2001:db8:0:1::1"), now)
 	if !p.Has(netip.MustParseAddr("2001:db8:0:2::1"), now) || p.Has(netip.MustParseAddr("2001:db8:1:1::1"), now) {
 		t.Error("want all of the /48, and nobody else")
+	}
+}
+
+// It is known since when an address has been proven without a gap, for some minutes.
+func TestProofsHaveAnAge(t *testing.T) {
+	p, now := NewProven(1024, rand.New(rand.NewPCG(1, 2))), time.Unix(1e9, 0)
+	h := p.hash(provenAddr(1))
+	expect := func(want time.Duration, proven bool) {
+		t.Helper()
+		if got, ok := p.since(h, now); ok != proven || ok && got != want {
+			t.Errorf("proven for %v (%v), want %v (%v)", got, ok, want, proven)
+		}
+	}
+	if _, ok := p.touch(h, now); ok {
+		t.Error("who was not there is")
+	}
+	expect(0, false)
+	p.add(h, now)
+	now = now.Add(time.Minute)
+	expect(time.Minute, true)
+	p.add(h, now)
+	now = now.Add(time.Minute)
+	if since, ok := p.touch(h, now); !ok || since != 2*time.Minute {
+		t.Errorf("touched after %v (%v)", since, ok)
+	}
+	p.restart(h, now)
+	expect(0, true)
+	now = now.Add(10 * time.Minute)
+	expect(math.MaxInt64, true)
+	now = now.Add(provenAge)
+	expect(0, false)
+	p.add(h, now)
+	expect(0, true)
+	p.remove(h)
+	expect(0, false)
+	if _, ok := p.touch(h, now); ok {
+		t.Error("who was removed is there")
 	}
 }
 

@@ -1,19 +1,19 @@
 package krpc
 
 import (
-	"net/netip"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	// strangerShare is of how many datagrams that are read under strain one may be answered to a
-	// stranger whom nobody has heard of, and returnShare the same for one who asks again. To drop a
-	// query takes a tenth of the time of an answer, so that the receive buffer is empty soon, and
-	// nobody's queries are lost for want of room. What makes no sense counts among the datagrams:
-	// who sends that alone keeps nobody from being answered.
+	// regularShare is of how many datagrams that are read under strain one may be answered to
+	// regulars, and returnShare and strangerShare the same for others who ask again and for those
+	// whom nobody has heard of. To drop a query takes a tenth of the time of an answer,
+	// so that the receive buffer is empty soon, and nobody's queries are lost for want of room. What
+	// makes no sense counts among the datagrams: who sends that alone keeps nobody from being answered.
+	regularShare  = 8
+	returnShare   = 16
 	strangerShare = 16
-	returnShare   = 8
 	// rationBurst is how many answers may be left over.
 	rationBurst = 64
 	// floodAge is for how long after the last strain strangers are noted: floods leave gaps.
@@ -26,12 +26,14 @@ const (
 // strangers rations the answers under strain to sources that have not proved their address. Who
 // forges sources by the million does not soon come back to one of them, while who has lost a query
 // asks again, and most software asks more than once: so those who return within half a second have
-// a ration of their own. It takes no lock.
+// a ration of their own, and so have those who go on. It takes no lock.
 type strangers struct {
 	datagrams atomic.Uint64 // that came under strain
 	last      atomic.Uint64 // the tick of the last of them, 0: none
-	first     ration        // of those whom nobody has heard of
-	returned  ration
+	began     atomic.Int64  // when the flood that they are of did, since epoch
+	regular   ration
+	returned  ration                    // of others who ask again
+	first     ration                    // of those whom nobody has heard of
 	noted     atomic.Pointer[returners] // from the first strain on
 	epoch     epoch
 }
@@ -39,11 +41,16 @@ type strangers struct {
 // strain takes note of a datagram that comes under strain.
 func (s *strangers) strain(now time.Time) {
 	s.datagrams.Add(1)
-	if tick := s.tick(now); s.last.Load() != tick {
-		s.last.Store(tick)
-		if s.noted.Load() == nil {
-			s.noted.CompareAndSwap(nil, new(returners))
-		}
+	tick := s.tick(now)
+	if s.last.Load() == tick {
+		return
+	}
+	if !s.strainedWithin(floodAge, now) {
+		s.began.Store(int64(s.epoch.elapsed(now)))
+	}
+	s.last.Store(tick)
+	if s.noted.Load() == nil {
+		s.noted.CompareAndSwap(nil, new(returners))
 	}
 }
 
@@ -53,50 +60,32 @@ func (s *strangers) strainedWithin(d time.Duration, now time.Time) bool {
 	return last > 0 && last+uint64(d/returnTick) >= s.tick(now)
 }
 
-// standing is what is known of who asks.
-type standing uint8
-
-const (
-	standingUnknown  standing = iota // nobody has looked
-	standingProven                   // has proved his address, or nobody wants him to
-	standingReturned                 // a stranger who has asked before
-	standingFirst                    // any other
-)
-
-// queryPrefix is what queries begin with in the order that BEP 5 asks for: the key of the arguments.
-// What begins otherwise may be one too.
-var queryPrefix = []byte("d1:a")
-
-// standing finds out who asks at now, and takes note of him if he is a stranger.
-func (e *Endpoint) standing(from netip.Addr, now time.Time) standing {
-	p := e.cfg.Proven
-	if p == nil {
-		return standingProven
-	}
-	switch h := p.hash(from); {
-	case p.has(h, now):
-		return standingProven
-	case e.strangers.note(h, now):
-		return standingReturned
-	}
-	return standingFirst
-}
-
 // hears tells whether a stranger whom nobody has heard of would be answered under strain.
 func (s *strangers) hears() bool { return s.first.left(s.datagrams.Load() / strangerShare) }
 
 // allow tells whether a query of a stranger of this standing is answered under strain.
 func (s *strangers) allow(who standing) bool {
-	if who == standingReturned {
-		return s.returned.take(s.datagrams.Load() / returnShare)
+	switch read := s.datagrams.Load(); who {
+	case standingRegular:
+		return s.regular.take(read / regularShare)
+	case standingSteady, standingReturned:
+		return s.returned.take(read / returnShare)
+	default:
+		return s.first.take(read / strangerShare)
 	}
-	return s.first.take(s.datagrams.Load() / strangerShare)
 }
 
-// note takes note of a query of a stranger with this hash, and tells whether there was one before.
-func (s *strangers) note(hash uint64, now time.Time) bool {
-	r := s.noted.Load()
-	return r != nil && r.note(hash, s.tick(now))
+// note takes note of a query of a stranger with this hash, and tells of which standing he is.
+func (s *strangers) note(hash uint64, now time.Time) standing {
+	if r := s.noted.Load(); r != nil {
+		return r.note(hash, s.tick(now))
+	}
+	return standingFirst
+}
+
+// lasts returns for how long the flood has been going on that there is at now.
+func (s *strangers) lasts(now time.Time) time.Duration {
+	return s.epoch.elapsed(now) - time.Duration(s.began.Load())
 }
 
 func (s *strangers) tick(now time.Time) uint64 {
@@ -134,18 +123,24 @@ const (
 // a second 2 to 3 % are mistaken for one who returns.
 type returners [returnerWords][2]atomic.Uint64
 
-// note takes note of hash at tick, and tells whether that was done in this tick or the one before.
-func (r *returners) note(hash, tick uint64) bool {
+// note takes note of hash at tick. Who was noted in this tick or the one before has returned, and is
+// steady if it was in both.
+func (r *returners) note(hash, tick uint64) standing {
 	words := &r[hash%returnerWords]
 	marks := uint64(1)<<(hash>>16%returnerMarks) | uint64(1)<<(hash>>32%returnerMarks)
-	before := marked(words[(tick-1)%2].Load(), tick-1)
+	before := marked(words[(tick-1)%2].Load(), tick-1)&marks == marks
 	word := &words[tick%2]
 	now := marked(word.Load(), tick)
-	if now&marks == marks {
-		return true
+	if now&marks != marks {
+		word.Store(tick<<returnerMarks | now | marks) // of two at the same time one may be lost: it comes again
 	}
-	word.Store(tick<<returnerMarks | now | marks) // of two at the same time one may be lost: it comes again
-	return before&marks == marks
+	switch {
+	case now&marks == marks && before:
+		return standingSteady
+	case now&marks == marks || before:
+		return standingReturned
+	}
+	return standingFirst
 }
 
 // marked returns the marks of a word, if they are of that tick.

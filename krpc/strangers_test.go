@@ -72,43 +72,47 @@ func TestStrangersCostNothingInCalm(t *testing.T) {
 	}
 }
 
-// Returners are known in the same tick and in the next one, whatever the tick.
+// Returners are known in the same tick and in the next one, whatever the tick, and are steady once
+// they were noted in both.
 func TestReturnersAreForgottenAfterTwoTicks(t *testing.T) {
 	for _, tick := range []uint64{1, 2, 1<<16 - 1, 1 << 16, 1<<16 + 1} {
 		r, h := new(returners), uint64(0x0123456789abcdef)
-		if r.note(h, tick) {
-			t.Errorf("tick %d: known at once", tick)
-		}
-		if !r.note(h, tick) || !r.note(h, tick+1) {
-			t.Errorf("tick %d: not known", tick)
-		}
-		if r.note(h, tick+3) {
-			t.Errorf("tick %d: known after two ticks", tick)
+		for _, step := range []struct {
+			after uint64
+			want  standing
+		}{
+			{0, standingFirst}, {0, standingReturned}, {0, standingReturned}, {1, standingReturned},
+			{1, standingSteady}, {2, standingReturned}, {4, standingFirst},
+		} {
+			if got := r.note(h, tick+step.after); got != step.want {
+				t.Errorf("tick %d, %d later: standing %d, want %d", tick, step.after, got, step.want)
+			}
 		}
 	}
 }
 
-// What a query of a flood costs under strain, without what the kernel takes, and one that is
-// answered.
-func BenchmarkUnderStrain(b *testing.B) {
+// What a query costs in calm and under strain, without what the kernel takes and what it asks for.
+func BenchmarkDeliver(b *testing.B) {
 	m := Message{Kind: KindQuery, Method: MethodGetPeers, TID: []byte("aa"), HasID: true, HasInfoHash: true}
 	query := m.Append(nil)
 	for _, bc := range []struct {
-		name   string
-		proven bool
-	}{{"proven", true}, {"strangers", false}} {
+		name             string
+		strained, proven bool
+	}{{"calm", false, false}, {"known", true, true}, {"strangers", true, false}} {
 		b.Run(bc.name, func(b *testing.B) {
 			s := newStrainLab(nil, NewLimiter(DefaultSourceRate, DefaultSourceBurst, DefaultLimiterCells, rand.New(rand.NewPCG(1, 2))))
 			s.endpoint.cfg.Handler = pong{}
 			s.endpoint.cfg.Proven = NewProven(DefaultProvenCells, rand.New(rand.NewPCG(3, 4)))
-			s.transport.strained = true
-			out, n, sources := &lastReply{}, 0, 1<<20
-			if bc.proven {
-				sources = 1 << 12
+			s.endpoint.asked = NewProven(DefaultProvenCells, rand.New(rand.NewPCG(5, 6)))
+			out, n, sources := &lastReply{}, 0, 1<<12
+			if bc.strained && !bc.proven {
+				sources = 1 << 20
 			}
 			for i := 0; bc.proven && i < sources; i++ {
 				s.endpoint.cfg.Proven.Add(provenAddr(i), s.now)
 			}
+			s.now = s.now.Add(time.Minute)
+			s.transport.strained = bc.strained
 			b.ReportAllocs()
 			for b.Loop() {
 				from := netip.AddrPortFrom(provenAddr(n%sources), 1)

@@ -6,6 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type hostileMetrics struct {
 	alarms, keys, maxKeys       *prometheus.Desc
 	brief, proven, provenLimits *prometheus.Desc
+	asked, askedLimits          *prometheus.Desc
 	held, holding, maxHolding   *prometheus.Desc
 }
 
@@ -19,6 +20,8 @@ func newHostileMetrics(d *descs) hostileMetrics {
 		holding:      d.add("krpc_held", "Such queries that wait for that answer."),
 		maxHolding:   d.add("krpc_held_limit", "Most such queries; the oldest is then answered with what fits."),
 		proven:       d.add("proven_addresses", "Addresses that have answered a query, or sent back a token, within half an hour."),
+		asked:        d.add("asked_addresses", "Addresses that have asked within half an hour: before a flood, or again and again in it."),
+		askedLimits:  d.add("asked_addresses_limit", "Most such addresses; of the four places that one may take, the oldest is given away."),
 		provenLimits: d.add("proven_addresses_limit", "Most such addresses; of the four places that one may take, the oldest is given away."),
 	}
 }
@@ -30,6 +33,8 @@ func (m *hostileMetrics) collect(e emitter, t *total) {
 	e.counter(m.brief, t.endpoint.Brief)
 	e.count(m.proven, t.endpoint.Proven)
 	e.count(m.provenLimits, t.endpoint.ProvenCells)
+	e.count(m.asked, t.endpoint.Asked)
+	e.count(m.askedLimits, t.endpoint.AskedCells)
 	e.counter(m.held, t.endpoint.Held)
 	e.count(m.holding, t.endpoint.Holding)
 	e.count(m.maxHolding, t.endpoint.MaxHolding)

@@ -162,6 +162,8 @@ func addEndpoint(t, s *krpc.Stats) {
 	t.MaxHolding += s.MaxHolding
 	t.Proven += s.Proven
 	t.ProvenCells += s.ProvenCells
+	t.Asked += s.Asked
+	t.AskedCells += s.AskedCells
 	addHistogram(&t.RTT, s.RTT)
 }
 
@@ -177,6 +179,7 @@ func addSocket(t, s *udp.Stats) {
 	t.ReceiveErrors += s.ReceiveErrors
 	t.SendDrops += s.SendDrops
 	t.SendErrors += s.SendErrors
+	t.Refusing = max(t.Refusing, s.Refusing)
 }
 
 // addHistogram adds s to t, which has the same bounds or is zero.

@@ -45,6 +45,9 @@ type reflector struct {
 // Strained implements krpc.Strainer: it is under strain when the test says so.
 func (r *reflector) Strained() bool { return r.strained }
 
+// SetPreferred implements krpc.Strainer.
+func (r *reflector) SetPreferred(func(time.Time) *krpc.Preferred) {}
+
 // Buffer implements krpc.Outbox.
 func (r *reflector) Buffer() []byte { return make([]byte, 0, krpc.MaxDatagram) }
 

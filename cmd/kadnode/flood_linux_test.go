@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,14 +15,18 @@ import (
 	"time"
 )
 
-var floodFor = flag.Duration("flood", 0, "how long each flood goes on while what clients get is held to its bounds; 0: a second, and that depends on what else the machine does")
+var (
+	floodFor  = flag.Duration("flood", 0, "how long each flood goes on while what clients get is held to its bounds; 0: a second, and that depends on what else the machine does")
+	floodWith = flag.Int("flooders", 1, "how many processes flood the node at a time")
+	floodNice = flag.Int("floodnice", 10, "by how much they are nicer than the node and its clients; below 10, what clients get is not held to its bounds")
+)
 
 const (
 	// What they get: this share of right replies, 99 in 100 of them within this time.
 	floodGoodShare = .99
 	floodGoodTime  = 100 * time.Millisecond
 	// floodMemory is what a node takes beside what it stores: 20 MiB of program with a full table,
-	// up to 4 MiB of buffers for each socket, limits of 2 MiB, and the kernel's share of a second.
+	// limits of 3 MiB, and the kernel's share of a second.
 	floodMemory = 64 << 20
 	// What is stored costs half as much again, for garbage.
 	floodGarbage = 1.5
@@ -31,6 +36,8 @@ const (
 const (
 	floodKindEnv   = "TEST_FLOOD_WITH"
 	floodTargetEnv = "TEST_FLOOD_TARGET"
+	floodFirstEnv  = "TEST_FLOOD_FROM" // number of the first datagram
+	floodNiceEnv   = "TEST_FLOOD_NICE"
 )
 
 // floods are what a hostile network sends. What takes no more than datagrams comes from 1 048 576
@@ -57,7 +64,7 @@ func TestFloodsStarveNobody(t *testing.T) {
 	}
 	for name := range floods {
 		t.Run(name, func(t *testing.T) {
-			if lack := flood(t, name); len(lack) > 0 && *floodFor > 0 {
+			if lack := flood(t, name); len(lack) > 0 && *floodFor > 0 && *floodNice >= 10 {
 				t.Error(strings.Join(lack, ", "))
 			}
 		})
@@ -72,12 +79,12 @@ func flood(t *testing.T, name string) (lack []string) {
 	known, strangers := newClients(t, target, 1, 64), newClients(t, target, 2, 32)
 	known.prove(t)
 	lasts, calm := max(time.Second, *floodFor), known.ask(t, 0, time.Second)
-	stop := startFlood(t, name, target)
+	stop := floodTogether(t, name, target)
 	gotStrangers := strangers.ask(t, time.Second, lasts) // who is new in a flood loses his first query
 	gotKnown := known.ask(t, 0, lasts)
 	said := stop()
-	t.Logf("the flood %s; the node has answered %.0f briefly, and the kernel has dropped %d datagrams",
-		said, s.metric(t, "kadnode_krpc_brief_replies_total"), kernelDrops(t, target))
+	t.Logf("the flood %s; of strangers the kernel refuses %.2f now, the node has answered %.0f briefly, and the kernel has dropped %d datagrams",
+		said, s.metric(t, `kadnode_socket_refusing_ratio{family="ipv4"}`), s.metric(t, "kadnode_krpc_brief_replies_total"), kernelDrops(t, target))
 	t.Logf("calm: %v; flooded: %v; strangers: %v", calm, gotKnown, gotStrangers)
 	checkFloodMemory(t, p, s)
 	checkFloodGain(t, s)
@@ -139,12 +146,30 @@ func checkFloodMemory(t *testing.T, p *process, s serving) {
 	}
 }
 
+// floodTogether starts the processes that flood target, from different sources at any time. The
+// function returned ends them and returns what they say.
+func floodTogether(t *testing.T, kind string, target netip.AddrPort) (stop func() string) {
+	t.Helper()
+	var stops []func() string
+	for i := range *floodWith {
+		stops = append(stops, startFlood(t, kind, target, i*floodSources / *floodWith))
+	}
+	return func() string {
+		var said []string
+		for _, stop := range stops {
+			said = append(said, stop())
+		}
+		return strings.Join(said, " and ")
+	}
+}
+
 // startFlood starts a process that floods target. The function returned ends it and returns
 // what it says.
-func startFlood(t *testing.T, kind string, target netip.AddrPort) (stop func() string) {
+func startFlood(t *testing.T, kind string, target netip.AddrPort, first int) (stop func() string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestFloodProcess$", "-test.v")
-	cmd.Env = append(os.Environ(), floodKindEnv+"="+kind, floodTargetEnv+"="+target.String(), "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), floodKindEnv+"="+kind, floodTargetEnv+"="+target.String(), floodFirstEnv+"="+strconv.Itoa(first),
+		floodNiceEnv+"="+strconv.Itoa(*floodNice), "GOMAXPROCS=1")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	in, err := cmd.StdinPipe()
@@ -172,13 +197,12 @@ func startFlood(t *testing.T, kind string, target netip.AddrPort) (stop func() s
 
 const floodSays = "FLOOD "
 
-// floodNice is by how much the flood is nicer than the node and its clients.
-const floodNice = 10
-
-func lowerPriority(t *testing.T) {
+// lowerPriority does so for the goroutine that calls it: to Linux a priority is that of a thread.
+func lowerPriority(t *testing.T, by int) {
+	runtime.LockOSThread()
 	have, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
 	if err == nil {
-		err = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 20-have+floodNice) // the system call returns 20 less it
+		err = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 20-have+by) // the system call returns 20 less it
 	}
 	if err != nil {
 		t.Log(err)
@@ -191,7 +215,8 @@ func TestFloodProcess(t *testing.T) {
 	if kind == "" {
 		t.Skip("is a process of TestFloodsStarveNobody")
 	}
-	lowerPriority(t)
+	nice, _ := strconv.Atoi(os.Getenv(floodNiceEnv))
+	lowerPriority(t, nice)
 	ended := make(chan struct{})
 	go func() { // standard input ends with whoever started us
 		defer close(ended)
@@ -203,7 +228,8 @@ func TestFloodProcess(t *testing.T) {
 	}
 	defer f.close()
 	began := time.Now()
-	f.run(floods[kind](), ended)
+	first, _ := strconv.Atoi(os.Getenv(floodFirstEnv))
+	f.run(floods[kind](), uint32(first), ended)
 	took := time.Since(began).Seconds()
 	fmt.Println(floodSays + "has sent " + strconv.Itoa(int(float64(f.sent)/took)) + " datagrams a second, and got " + strconv.Itoa(f.got) + " replies")
 }

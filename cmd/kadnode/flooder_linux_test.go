@@ -51,10 +51,10 @@ func newFloodSocket(target netip.AddrPort) (*floodSocket, error) {
 
 func (s *floodSocket) close() { s.client.Close() }
 
-// run floods until ended is closed, as fast as it can.
-func (s *floodSocket) run(f flooder, ended <-chan struct{}) {
+// run floods from the datagram of number n on until ended is closed, as fast as it can.
+func (s *floodSocket) run(f flooder, n uint32, ended <-chan struct{}) {
 	const burst = 64
-	for n := uint32(0); ; {
+	for {
 		select {
 		case <-ended:
 			return

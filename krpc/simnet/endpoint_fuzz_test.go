@@ -47,6 +47,7 @@ const (
 	moveLimiter
 	moveBlock
 	moveClose
+	moveStrain
 	numMoves
 )
 
@@ -70,6 +71,10 @@ func FuzzEndpoint(f *testing.F) {
 	for _, then := range []string{"\x03\x00\x00", "\x00\x15", "\x04\x00\x08\x08"} {
 		f.Add([]byte("\x00\x00\x00\x00\x00\x00" + "\x04\x00\x00\x08" + "\x04\x00\x01\x08" + then))
 	}
+	// Who has asked before a flood, who comes with it, and who keeps asking.
+	ask := string([]byte{moveAsked, 0, 1, answerPeers, moveAsked, 1, 1, answerPeers, moveWait, 18})
+	f.Add([]byte("\x00\x00\x00\x00\x00\x00" + ask + "\x00\x16" + "\x0a\x01" + strings.Repeat(ask, 20) + "\x0a\x00" + ask))
+	f.Add([]byte("\x00\x00\x00\x00\x00\x00" + "\x07\x02\x02" + "\x0a\x01" + strings.Repeat(ask, 20) + "\x0a\x01"))
 	f.Add([]byte("\x00\x00\x00\x00\x00\x00" + "\x05\x00\x1ed1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if len(in) > 2000 {
@@ -97,7 +102,7 @@ var hosts = []netip.AddrPort{
 const blockedHost = 4
 
 func newTrial(t *testing.T, in *script) *trial {
-	tr := &trial{t: t, in: in, clock: simnet.NewClock(time.Unix(1_800_000_000, 0)), waiting: make(map[string]*ownQuery)}
+	tr := &trial{t: t, in: in, clock: simnet.NewClock(time.Unix(1_800_000_000, 0)), waiting: make(map[string]*ownQuery), askers: make(map[netip.Addr]bool)}
 	tr.block(hosts[blockedHost])
 	rates := []float64{0, 1, .2, 1000}
 	cfg := krpc.EndpointConfig{
@@ -152,6 +157,11 @@ func (tr *trial) move() {
 		tr.block(hosts[blockedHost], hosts[in.below(len(hosts)-1)])
 	case moveClose:
 		tr.close()
+	case moveStrain:
+		tr.strained = in.below(2) == 1
+		if p := tr.preferred(tr.clock.Now()); len(tr.askers) == 0 && *p != (krpc.Preferred{Key: p.Key}) {
+			tr.t.Fatal("somebody is preferred, and nobody has asked")
+		}
 	}
 }
 

@@ -26,6 +26,9 @@ type trial struct {
 	readOnly   bool
 	maxPending int
 	refuses    bool // the transport
+	strained   bool // the same
+	preferred  func(time.Time) *krpc.Preferred
+	askers     map[netip.Addr]bool // whoever has asked, or answered
 	closing    bool
 	closed     bool
 	how        int // queries are answered
@@ -74,6 +77,12 @@ func (tr *trial) sent() (list []*ownQuery) {
 
 // LocalAddr implements krpc.Transport.
 func (tr *trial) LocalAddr() netip.AddrPort { return simnet.Addr(100) }
+
+// Strained implements krpc.Strainer.
+func (tr *trial) Strained() bool { return tr.strained }
+
+// SetPreferred implements krpc.Strainer.
+func (tr *trial) SetPreferred(f func(time.Time) *krpc.Preferred) { tr.preferred = f }
 
 // Send implements krpc.Transport.
 func (tr *trial) Send(to netip.AddrPort, b []byte) error {
@@ -281,6 +290,9 @@ func (tr *trial) deliver(from netip.AddrPort, b []byte) {
 	m.Decode(b)
 	m = *m.Clone()
 	tr.from, tr.tid, tr.size, tr.asks, tr.waits = from, string(m.TID), len(b), m.Kind == krpc.KindQuery, false
+	if m.Kind != 0 {
+		tr.askers[from.Addr()] = true
+	}
 	q := tr.waiting[tr.tid]
 	answers := m.Kind != 0 && m.Kind != krpc.KindQuery && q != nil && q.to == from && !tr.blocked.Contains(from.Addr())
 	proves := m.Kind != 0 && m.Kind != krpc.KindQuery && !answers && from.Port() > 0 && !tr.blocked.Contains(from.Addr()) && tr.proves(from, tr.tid)

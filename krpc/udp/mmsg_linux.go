@@ -44,7 +44,7 @@ func newBatched(conn *net.UDPConn, o options, beforeSend func(), c *counters) (*
 		return nil, err
 	}
 	r := &batched{raw: raw}
-	r.refuseQueries(false) // a process that left us its socket may have died in an overload
+	r.refuse(0, nil) // a process that left us its socket may have died in an overload
 	r.recv = r.receiveFrom
 	r.look = func(fd uintptr) { r.receiveFrom(fd) }
 	r.size = r.readBacklog

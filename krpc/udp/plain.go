@@ -76,7 +76,7 @@ func (p *plain) backlog() float64 { return 0 }
 
 func (p *plain) overflows() uint64 { return 0 }
 
-func (p *plain) refuseQueries(bool) {}
+func (p *plain) refuse(int, *krpc.Preferred) {}
 
 func (p *plain) arrivedAt(int) netip.Addr { return netip.Addr{} }
 

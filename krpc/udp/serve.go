@@ -28,16 +28,16 @@ func (s *Socket) Serve(deliver krpc.PacketFunc) {
 	if s.stopping() {
 		return
 	}
-	for _, l := range s.links {
-		s.readers.Go(func() { s.read(l, deliver) })
+	for i, l := range s.links {
+		s.readers.Go(func() { s.read(l, s.refusals[i], deliver) })
 	}
 }
 
 // read delivers what l receives, all of it, until s stops.
-func (s *Socket) read(l link, deliver krpc.PacketFunc) {
+func (s *Socket) read(l link, r *refusal, deliver krpc.PacketFunc) {
 	var out krpc.Outbox = l
-	load := strain{link: l, readers: &s.strained}
-	defer load.relax()
+	load := strain{link: l, readers: &s.strained, refusal: r}
+	defer load.end()
 	for {
 		if load.polls() && s.stopping() {
 			return // a look at the socket minds no deadline
@@ -50,8 +50,8 @@ func (s *Socket) read(l link, deliver krpc.PacketFunc) {
 			s.outlast(err)
 			continue
 		}
-		load.note(n)
 		now := time.Now()
+		load.note(n, now)
 		var datagrams, size uint64
 		for i := range n {
 			from, b, ok := l.datagram(i)

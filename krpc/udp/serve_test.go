@@ -26,8 +26,10 @@ func (l *scriptedLink) datagram(i int) (netip.AddrPort, []byte, bool) {
 	return l.froms[i], []byte("x"), true
 }
 
-func scriptedSocket(l *scriptedLink) *Socket {
-	return &Socket{links: []link{l}, done: make(chan struct{})}
+func scriptedSocket(l link) *Socket {
+	s := newSocket(netip.AddrPort{})
+	s.addLink(l)
+	return s
 }
 
 func TestReceiveErrorsAreOutlasted(t *testing.T) {

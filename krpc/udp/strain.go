@@ -1,6 +1,11 @@
 package udp
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
 
 const (
 	// strainBatches is how many full batches in a row are read before the kernel is asked how
@@ -10,15 +15,6 @@ const (
 	// closed loop, however fast, does not fill it so far, and what waits in a buffer of 8 MiB is
 	// answered within 20 ms; in an overload it would be all full.
 	strainBacklog = .25
-	// refuseBacklog is the share from which the kernel refuses queries, if it is as much when
-	// refuseLooks times in a row so many batches have been read, and admitBacklog the one at which it
-	// takes them in again. A full buffer has room only in the moment after each read, and a flood
-	// takes it all: of the replies to our own queries, which come a few at a time, many more would
-	// be lost than of the flood. Queries that are dropped unanswered, as those of strangers are,
-	// are read so fast that the buffer does not stay as full.
-	refuseBacklog = .5
-	refuseLooks   = 4
-	admitBacklog  = .25
 )
 
 // strain is whether one reader has more to read than it can: whether its receive buffer is filling
@@ -28,29 +24,32 @@ type strain struct {
 	readers *atomic.Int32 // that are under strain
 	full    int           // batches in a row
 	on      bool
-	high    int  // looks in a row at a backlog of refuseBacklog
-	refuses bool // queries
+	refusal *refusal
 }
 
 // receive is link.receive, but notices first if all is read: the last batch may have been a full one,
-// and while queries are refused none would come to tell.
+// and while queries are refused few may come to tell. It may return without a datagram.
 func (s *strain) receive() (int, error) {
-	if s.polls() {
-		if n, err := s.link.poll(); n > 0 || err != nil {
-			return n, err
-		}
-		s.relax()
+	if !s.polls() {
+		return s.link.receive()
+	}
+	if n, err := s.link.poll(); n > 0 || err != nil {
+		return n, err
+	}
+	if s.emptied(time.Now()); s.refusal.on() {
+		time.Sleep(refuseRest)
+		return 0, nil
 	}
 	return s.link.receive()
 }
 
 // polls tells whether receive looks at the socket before it waits.
-func (s *strain) polls() bool { return s.on || s.refuses }
+func (s *strain) polls() bool { return s.on || s.refusal.on() }
 
-// note takes note of a batch of n datagrams. One that is not full has emptied the buffer.
-func (s *strain) note(n int) {
+// note takes note of a batch of n datagrams, read at now. One that is not full has emptied the buffer.
+func (s *strain) note(n int, now time.Time) {
 	if n < batchLen {
-		s.relax()
+		s.emptied(now)
 		return
 	}
 	if s.full++; s.full%strainBatches != 0 {
@@ -61,30 +60,42 @@ func (s *strain) note(n int) {
 		s.on = true
 		s.readers.Add(1)
 	}
-	if s.high++; backlog < refuseBacklog {
-		s.high = 0
-	}
-	if s.refuses && backlog < admitBacklog || !s.refuses && s.high >= refuseLooks {
-		s.refuse(!s.refuses)
+	s.refusal.note(backlog, now)
+}
+
+// emptied takes note that all was read.
+func (s *strain) emptied(now time.Time) {
+	s.relax()
+	if s.refusal.watches() {
+		s.refusal.note(0, now)
 	}
 }
 
 func (s *strain) relax() {
-	s.full, s.high = 0, 0
-	if s.refuses {
-		s.refuse(false)
-	}
+	s.full = 0
 	if s.on {
 		s.on = false
 		s.readers.Add(-1)
 	}
 }
 
-func (s *strain) refuse(refuse bool) {
-	s.refuses = refuse
-	s.link.refuseQueries(refuse)
+// end ends what the reader has begun.
+func (s *strain) end() {
+	s.relax()
+	s.refusal.set(0, time.Time{})
 }
 
 // Strained implements krpc.Strainer: it tells whether the receive buffer of one of the readers was
 // filling up when that last looked, and has not been emptied since. Only on Linux does it know.
 func (s *Socket) Strained() bool { return s.strained.Load() > 0 }
+
+// SetPreferred implements krpc.Strainer.
+func (s *Socket) SetPreferred(preferred func(now time.Time) *krpc.Preferred) { s.preferred = preferred }
+
+// choose tells whose queries are not refused at now, nil if nobody can.
+func (s *Socket) choose(now time.Time) *krpc.Preferred {
+	if s.preferred == nil {
+		return nil
+	}
+	return s.preferred(now)
+}

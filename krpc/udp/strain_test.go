@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
 )
 
 // fillingLink is a link whose receive buffer is as full as the test says.
@@ -12,22 +15,26 @@ type fillingLink struct {
 	link
 	full    float64
 	asked   int
-	refuses bool
+	level   int  // at which it refuses queries
+	told    int  // how often it was told
+	prefers bool // some
 }
 
 func (l *fillingLink) backlog() float64 { l.asked++; return l.full }
 
-func (l *fillingLink) refuseQueries(refuse bool) { l.refuses = refuse }
+func (l *fillingLink) refuse(level int, p *krpc.Preferred) {
+	l.level, l.told, l.prefers = level, l.told+1, p != nil
+}
 
 // A reader is under strain when its buffer fills up although it reads full batches, until it has
 // emptied it.
 func TestStrainIsABufferThatFillsUp(t *testing.T) {
 	var readers atomic.Int32
-	l := &fillingLink{full: .1}
-	s := strain{link: l, readers: &readers}
+	l, now := &fillingLink{full: .1}, time.Now()
+	s := strain{link: l, readers: &readers, refusal: &refusal{link: l}}
 	read := func(batches, n int) {
 		for range batches {
-			s.note(n)
+			s.note(n, now)
 		}
 	}
 	expect := func(want int32, when string) {
@@ -58,41 +65,9 @@ func TestStrainIsABufferThatFillsUp(t *testing.T) {
 	expect(0, "a burst")
 	read(1, batchLen)
 	expect(1, "more than a burst")
-	s.relax()
-	s.relax()
+	s.end()
+	s.end()
 	expect(0, "stopped")
-}
-
-// Queries are refused while the buffer is nearly full, until there is much room again.
-func TestQueriesAreRefusedWhileTheBufferIsFull(t *testing.T) {
-	l := &fillingLink{}
-	s := strain{link: l, readers: new(atomic.Int32)}
-	for _, tc := range []struct {
-		full    float64
-		refuses bool
-	}{
-		{strainBacklog, false}, {refuseBacklog - .01, false}, {refuseBacklog, true}, {1, true},
-		{admitBacklog, true}, {admitBacklog - .01, false}, {refuseBacklog - .01, false}, {1, true},
-	} {
-		l.full = tc.full
-		for range strainBatches * refuseLooks {
-			s.note(batchLen)
-		}
-		if l.refuses != tc.refuses {
-			t.Errorf("%.0f %% full: refuses queries: %v", 100*tc.full, l.refuses)
-		}
-	}
-	if s.note(1); l.refuses {
-		t.Error("all is read, and queries are refused")
-	}
-	for _, l.full = range []float64{1, .4, 1, 1, 1, .4, 1, 1, 1} {
-		for range strainBatches {
-			s.note(batchLen)
-		}
-		if l.refuses {
-			t.Error("a buffer that is soon read refuses queries")
-		}
-	}
 }
 
 // drainedLink is a link with so many full batches to read, and nothing after them.
@@ -117,7 +92,7 @@ func (l *drainedLink) receive() (int, error) {
 	if l.batches > 0 {
 		return l.poll()
 	}
-	l.deaf = l.refuses
+	l.deaf = l.level > 0
 	return 0, net.ErrClosed
 }
 
@@ -129,26 +104,33 @@ func (l *drainedLink) flush() {}
 
 // When all is read, the last batch may have been a full one. No query would come to tell of it.
 func TestNobodyWaitsForQueriesThatAreRefused(t *testing.T) {
-	l := &drainedLink{fillingLink: fillingLink{full: 1}, batches: strainBatches * refuseLooks}
-	s := newSocket(netip.AddrPort{})
-	s.read(l, nil)
+	l := &drainedLink{fillingLink: fillingLink{full: 1}, batches: 2 * strainBatches}
+	s := scriptedSocket(l)
+	r := s.refusals[0]
+	r.set(2, time.Now())
+	s.read(l, r, nil)
 	if l.deaf {
 		t.Error("waits for datagrams while the kernel refuses queries")
 	}
-	if s.Strained() {
+	if s.Strained() || r.on() {
 		t.Error("under strain, with nothing to read")
 	}
 }
 
 // A flood goes on while the node stops.
 func TestReaderUnderStrainStops(t *testing.T) {
-	l := &drainedLink{fillingLink: fillingLink{full: 1}, batches: 2 * strainBatches * refuseLooks}
-	s := newSocket(netip.AddrPort{})
+	l := &drainedLink{fillingLink: fillingLink{full: 1}, batches: 2 * strainBatches}
+	s := scriptedSocket(l)
 	l.last = func() {
 		close(s.done)
 		l.batches = 10
 	}
-	if s.read(l, nil); l.batches < 10 {
+	r := s.refusals[0]
+	r.set(1, time.Now())
+	if s.read(l, r, nil); l.batches < 10 {
 		t.Error("reads on after Stop")
+	}
+	if l.level > 0 {
+		t.Error("leaves a socket that refuses queries to who comes after it")
 	}
 }

@@ -1,0 +1,76 @@
+package udp
+
+import (
+	"testing"
+	"time"
+
+	"github.com/kadnode/kadnode/krpc"
+)
+
+// The kernel refuses more and more while the buffer stays half full, and less and less while all is
+// read. What is full for a moment is read, and nothing is refused.
+func TestMoreIsRefusedWhileTheBufferStaysFull(t *testing.T) {
+	l, now := &fillingLink{}, time.Now()
+	r := &refusal{link: l, preferred: somebody}
+	lasts := func(backlog float64, d time.Duration) {
+		for end := now.Add(d); now.Before(end); {
+			now = now.Add(100 * time.Microsecond)
+			r.note(backlog, now)
+		}
+	}
+	expect := func(level int, when string) {
+		t.Helper()
+		if l.level != level {
+			t.Errorf("%s: level %d, want %d", when, l.level, level)
+		}
+		if share := r.share(); share != 1-1/float64(int(1)<<level) || r.on() != (level > 0) {
+			t.Errorf("%s: a share of %v is refused", when, share)
+		}
+	}
+	lasts(refuseBacklog-.01, time.Second)
+	for range 10 {
+		lasts(1, refuseAfter/2)
+		lasts(refuseBacklog-.01, refuseAfter/2)
+	}
+	expect(0, "full for moments")
+	if l.told > 0 {
+		t.Error("the kernel was told of nothing")
+	}
+	lasts(1, refuseAfter+time.Millisecond)
+	expect(1, "full for a while")
+	lasts(.3, time.Second)
+	expect(1, "neither full nor empty")
+	lasts(refuseBacklog, refuseAfter+time.Millisecond)
+	expect(2, "full again")
+	lasts(1, time.Second)
+	expect(refuseMost, "full for long")
+	if l.prefers {
+		t.Error("too much comes from who is preferred, and still is")
+	}
+	lasts(.4, time.Second)
+	expect(refuseMost, "neither full nor empty")
+	lasts(admitBacklog-.01, time.Second)
+	expect(refuseStrangers, "a quarter full")
+	if !l.prefers {
+		t.Error("nobody is preferred, with room for all who are")
+	}
+	lasts(0, refuseEase+time.Millisecond)
+	expect(refuseStrangers-2, "all read")
+	lasts(0, time.Second)
+	expect(0, "all read for long")
+}
+
+// While queries are refused the kernel learns who is preferred now.
+func TestTheKernelIsToldOfNewPreferences(t *testing.T) {
+	l, now := &fillingLink{}, time.Now()
+	r := &refusal{link: l, preferred: somebody}
+	r.set(1, now)
+	for l.told = 0; now.Sub(r.since) < time.Second; now = now.Add(time.Millisecond) {
+		r.note(.3, now)
+	}
+	if l.told != int(time.Second/refuseRenew)-1 {
+		t.Errorf("told %d times within a second", l.told)
+	}
+}
+
+func somebody(time.Time) *krpc.Preferred { return new(krpc.Preferred) }
