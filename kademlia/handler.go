@@ -17,8 +17,8 @@ func (n *Node) ServeKRPC(rq *krpc.Request) error {
 	if n.cfg.ReadOnly || q.ID == self {
 		return krpc.ErrDrop
 	}
-	if !q.ReadOnly {
-		n.heard(krpc.NodeInfo{ID: q.ID, Addr: rq.From}, rq.Now)
+	if !q.ReadOnly && n.heard(rq) {
+		rq.ReservePing()
 	}
 	rq.Reply.HasID, rq.Reply.ID = true, self
 	switch h := n.handlers[q.Method]; {
@@ -32,6 +32,7 @@ func (n *Node) ServeKRPC(rq *krpc.Request) error {
 	default:
 		return errMethodUnknown
 	}
+	rq.MakeRoom(0)
 	return nil
 }
 

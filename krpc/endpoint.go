@@ -106,6 +106,7 @@ type EndpointConfig struct {
 type Endpoint struct {
 	cfg       EndpointConfig
 	version   []byte
+	pingLen   int // of our pings, in bytes
 	counters  counters
 	limiter   atomic.Pointer[Limiter]
 	strainer  Strainer // the transport, if it is one
@@ -147,6 +148,7 @@ func NewEndpoint(cfg EndpointConfig) *Endpoint {
 	if cfg.Version != "" {
 		e.version = []byte(cfg.Version)
 	}
+	e.pingLen = len(e.appendPing(nil, ID{}, 0))
 	e.counters.rtt = NewHistogram(rttBounds[:]...)
 	return e
 }

@@ -60,7 +60,7 @@ func (e *Endpoint) hold(rq *Request, packet []byte, out Outbox) {
 		e.answer(rq, out)
 		return
 	}
-	h := &heldQuery{tid: tid, from: rq.From, packet: slices.Clone(packet), allowance: maxGain * len(packet)}
+	h := &heldQuery{tid: tid, from: rq.From, packet: slices.Clone(packet), allowance: rq.allowance}
 	if before := e.held.find(h.tid, h.from); before == nil || !e.held.remove(before) {
 		e.challenge(h, rq, out)
 	} else {
@@ -84,13 +84,17 @@ func (e *Endpoint) challenge(h *heldQuery, rq *Request, out Outbox) {
 	if rq.Query.ReadOnly {
 		return
 	}
+	h.allowance -= e.pingLen
+	out.Push(rq.From, e.appendPing(out.Buffer(), rq.Reply.ID, h.tid))
+}
+
+// appendPing appends a ping with our id and this transaction id to b.
+func (e *Endpoint) appendPing(b []byte, id ID, tid uint32) []byte {
 	ping := Message{
-		Kind: KindQuery, Method: MethodPing, TID: binary.BigEndian.AppendUint32(nil, h.tid),
-		HasID: true, ID: rq.Reply.ID, Version: e.version, ReadOnly: e.cfg.ReadOnly,
+		Kind: KindQuery, Method: MethodPing, TID: binary.BigEndian.AppendUint32(nil, tid),
+		HasID: true, ID: id, Version: e.version, ReadOnly: e.cfg.ReadOnly,
 	}
-	b := ping.Append(out.Buffer())
-	h.allowance -= len(b)
-	out.Push(rq.From, b)
+	return ping.Append(b)
 }
 
 // heldTID returns the transaction id of the ping for rq: who is not at its source cannot guess it.
@@ -142,7 +146,7 @@ func (e *Endpoint) lapse(h *heldQuery) {
 }
 
 // resume answers h, which is held no more, with so many bytes at most, or, if that is 0 or not
-// enough, briefly, with what was paid for h alone. It returns how many it was.
+// enough, briefly, with what was paid for h alone. It returns how many it was, see ReservePing.
 func (e *Endpoint) resume(h *heldQuery, now time.Time, allowance int, out Outbox) int {
 	rq := requests.Get().(*Request)
 	defer requests.Put(rq)
@@ -152,11 +156,11 @@ func (e *Endpoint) resume(h *heldQuery, now time.Time, allowance int, out Outbox
 	rq.From, rq.Now, rq.endpoint = h.from, now, e
 	rq.brief, rq.allowance, rq.limit = false, allowance, min(MaxReply, allowance)
 	if allowance == 0 || !e.answer(rq, out) {
-		rq.brief, rq.limit = true, min(MaxReply, h.allowance)
+		rq.brief, rq.limit = true, min(MaxReply, h.allowance-allowance+rq.allowance)
 		e.counters.brief.Add(1)
 		e.answer(rq, out)
 	}
-	return rq.Reply.length()
+	return allowance - rq.allowance + rq.Reply.length()
 }
 
 // enter adds h, which has lapse called in time. It returns the query that is to be answered in its

@@ -27,6 +27,15 @@ func (rq *Request) Room() int {
 	return limit - rq.Reply.length()
 }
 
+// ReservePing has the reply be shorter by what a ping to its sender takes, which is going to be sent to
+// find out whether it is a node. It is not for brief ones.
+func (rq *Request) ReservePing() {
+	if rq.endpoint != nil {
+		rq.allowance -= rq.endpoint.pingLen
+		rq.limit = min(rq.limit, rq.allowance)
+	}
+}
+
 // Extend lets the reply be limit bytes long, for the sake of a value that is sent whole or not at
 // all. It reports false if it may be less, since nobody knows whether the query comes from where it
 // says: see ErrUnproven. It is not for brief ones.

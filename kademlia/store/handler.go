@@ -27,6 +27,7 @@ func (s *Items) serveGet(n *kademlia.Node, rq *krpc.Request) error {
 	r.HasSeq, r.Seq = it.Mutable(), it.Seq
 	if it.Mutable() && q.HasSeq && it.Seq <= q.Seq {
 		s.counters.notNewer.Add(1)
+		rq.MakeRoom(0)
 		return nil
 	}
 	// Aliased, not copied: a stored item never changes.
