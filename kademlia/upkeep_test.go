@@ -268,6 +268,9 @@ func TestEvictionStopsWhileNothingIsHeard(t *testing.T) {
 }
 
 func TestIdleTrafficHasNoConvoys(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it is about numbers, and one goroutine")
+	}
 	l := newLab(t)
 	for i := range 60 { // all at one moment
 		change := l.via(simnet.Addr(0))

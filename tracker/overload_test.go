@@ -47,6 +47,9 @@ func TestAnOverloadedNodeFindsAndAnnounces(t *testing.T) {
 
 // A node that tracks more than its send rate allows finds peers as soon as an idle one.
 func TestSearchesDoNotWaitForAnnounces(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it is about numbers, and one goroutine")
+	}
 	for _, rate := range []float64{20, 1000} {
 		w := newWorld(t, 200, Config{})
 		ih := w.randomHash()

@@ -211,11 +211,15 @@ func (r *reflector) shortest() map[string]krpc.Message {
 // Who asks for an item again before the victim could have answered has paid twice: the item is sent,
 // and no more than ten times what came, however long the item is and however often he asks.
 func TestAmplificationOfAskingAgain(t *testing.T) {
+	step := 9
+	if raceEnabled {
+		step = 45
+	}
 	for _, v6 := range []bool{false, true} {
 		for _, k := range []int{8, 20} {
 			r := newReflector(t, v6, k)
 			asked, worst, items := 0, 0., 0
-			for size := 480; size <= 995; size += 9 {
+			for size := 480; size <= 995; size += step {
 				item := r.put(r.client(1001+size), size)
 				for again := 2; again <= 6; again++ {
 					for _, tids := range [][2]int{{1, 1}, {32, 32}, {1, 32}} {

@@ -63,6 +63,9 @@ func TestFloodsStarveNobody(t *testing.T) {
 		t.Skip("keeps all cores busy for some seconds")
 	}
 	for name := range floods {
+		if raceEnabled && name != "queries of many sources" {
+			continue // one is enough to see who writes what at the same time
+		}
 		t.Run(name, func(t *testing.T) {
 			if lack := flood(t, name); len(lack) > 0 && *floodFor > 0 && *floodNice >= 10 {
 				t.Error(strings.Join(lack, ", "))

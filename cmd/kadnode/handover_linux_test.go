@@ -138,10 +138,9 @@ func (d *dynasty) ends() int {
 // asked as a busy node of the mainline DHT is, with the tokens that the first one gave. No query is
 // lost, no reply is wrong, and nothing is forgotten.
 func TestHandOversUnderLoad(t *testing.T) {
-	const times = 10
-	rate := 20_000.
+	times, rate := 10, 20_000.
 	if raceEnabled {
-		rate = 2000
+		times, rate = 3, 2000
 	}
 	d := found(t)
 	target := netip.MustParseAddrPort(d.Listen[0])

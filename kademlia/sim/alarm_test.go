@@ -16,6 +16,9 @@ var honest = flag.Int("honest", 500, "nodes of an honest world that is to raise 
 //
 //	go test ./kademlia/sim -run RaiseNoAlarm -v -args -honest 5000
 func TestHonestWorldsRaiseNoAlarm(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it is about numbers, and one goroutine")
+	}
 	w := build(t, Config{Nodes: *honest})
 	w.Clock.Run(30 * time.Minute)
 	stop := w.Churn(time.Hour, nil)
@@ -23,7 +26,7 @@ func TestHonestWorldsRaiseNoAlarm(t *testing.T) {
 	for i := range keys {
 		keys[i] = krpc.RandomID(w.Rand)
 	}
-	lookups := scaled(5000)
+	const lookups = 5000
 	for i := range lookups {
 		w.Clock.AfterFunc(time.Duration(i)*time.Hour/time.Duration(lookups), func() {
 			w.RandomHost().Lookup(kademlia.Lookup{Target: keys[i%len(keys)], Kind: kademlia.LookupAnnounce, Done: func(r kademlia.LookupResult) {

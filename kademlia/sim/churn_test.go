@@ -7,6 +7,9 @@ import (
 
 // With sessions of an hour, lookups go on to end at the closest nodes there are.
 func TestLookupsUnderChurn(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it is about numbers, and one goroutine")
+	}
 	w := build(t, Config{Nodes: 300})
 	nodes := len(w.Hosts)
 	stop := w.Churn(time.Hour, nil)
@@ -23,6 +26,9 @@ func TestLookupsUnderChurn(t *testing.T) {
 // Sessions as measured, whose nodes come back: about as many are up all the time as sessions
 // and absences say, and lookups end at the closest of these.
 func TestLookupsUnderMeasuredChurn(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it is about numbers, and one goroutine")
+	}
 	w := build(t, Config{Nodes: 300})
 	stop := w.ChurnSessions(SessionChurn{
 		Session: Weibull(time.Hour, .5), Absence: Exponential(2 * time.Hour), Fresh: .2,

@@ -14,8 +14,8 @@ import (
 
 var (
 	seed       = flag.Uint64("seed", 1, "seed of the worlds in which items live and die")
-	churnNodes = flag.Int("nodes", sized(400, 50), "nodes of the world with churn")
-	churnItems = flag.Int("items", sized(200, 25), "items in it that their publishers keep, and as many again that nobody does")
+	churnNodes = flag.Int("nodes", 400, "nodes of the world with churn")
+	churnItems = flag.Int("items", 200, "items in it that their publishers keep, and as many again that nobody does")
 	churnHours = flag.Int("hours", 5, "hours of its time, at least 5")
 )
 
@@ -99,9 +99,11 @@ func numbered(i int) Item {
 
 // What was put in one moment is not republished in one: the load is flat.
 func TestRepublishingIsSpread(t *testing.T) {
-	const window = 5 * time.Minute
-	puts := sized(10_000, 1000)
-	w := newLiving(t, sim.Config{Nodes: sized(300, 80)})
+	if raceEnabled {
+		t.Skip("it is about numbers, and one goroutine")
+	}
+	const window, puts = 5 * time.Minute, 10_000
+	w := newLiving(t, sim.Config{Nodes: 300})
 	stored := 0
 	for i := range puts {
 		w.Clock.AfterFunc(time.Duration(i)*time.Millisecond, func() {
@@ -138,6 +140,9 @@ func TestRepublishingIsSpread(t *testing.T) {
 // With sessions of an hour, what a publisher keeps is found at any time, and what it put
 // once until that expires, and no longer.
 func TestItemsOutliveTheirHolders(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it is about numbers, and one goroutine")
+	}
 	w := newLiving(t, sim.Config{Nodes: *churnNodes})
 	publishers := w.Hosts[:max(5, *churnNodes/100)]
 	w.Churn(time.Hour, func(h *sim.Host) bool { return slices.Contains(publishers, h) })

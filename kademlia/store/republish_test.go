@@ -52,6 +52,9 @@ func (w *living) heldByClosest(it Item) (n int) {
 }
 
 func TestNewcomersAreGivenItems(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it is about numbers, and one goroutine")
+	}
 	for _, ipv6 := range []bool{false, true} {
 		w := newLiving(t, sim.Config{Nodes: 30, IPv6: ipv6})
 		list := []Item{numbered(1), numbered(2), version(t, 3, "mutable")}

@@ -13,6 +13,9 @@ import (
 // Sixty-four addresses in four networks announce a hundred peers each that do not exist, in a
 // swarm of thirty (Liang, Naoumov and Ross, INFOCOM 2006).
 func TestIndexPoisoning(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it is about numbers, and one goroutine")
+	}
 	const honest, addresses, ports = 30, 64, 100
 	poison := func(swarms tracker.SwarmsConfig) (found, lies int, held float64) {
 		f := NewField(sim.Config{Nodes: 100, Seed: *seed}, swarms)
