@@ -188,6 +188,9 @@ func TestItemsOutliveTheirHolders(t *testing.T) {
 
 // The same seed gives the same datagrams at the same times, items included.
 func TestLivingWorldRepeatsItself(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it is about numbers, and one goroutine")
+	}
 	run := func() uint64 {
 		w := newLiving(t, sim.Config{Nodes: 40})
 		w.Churn(time.Hour, nil)

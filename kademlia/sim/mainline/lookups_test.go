@@ -60,6 +60,9 @@ func narrow(c *kademlia.NodeConfig) { c.AlphaFirst = kademlia.DefaultAlpha }
 // A warm node against libtorrent in the same network. That is a yardstick: if it leaves
 // the range it was found in, the network has changed.
 func TestLookups(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it is about numbers, and one goroutine")
+	}
 	r := run(t, measured(Measured), KadNode("kadnode", nil), KadNode("kadnode --alpha-first 3", narrow),
 		Libtorrent(), LibtorrentAlone(), Oracle())
 	node, narrow, lt, alone := r[0], r[1], r[2], r[3]
@@ -94,6 +97,9 @@ func TestLookups(t *testing.T) {
 
 // The same where half of the contacts are dead and a tenth of the datagrams is lost.
 func TestLookupsInAHostileNetwork(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it is about numbers, and one goroutine")
+	}
 	r := run(t, measured(Hostile), KadNode("kadnode", nil), Libtorrent())
 	compare(t, r[0], r[1])
 	atMost(t, "first peer at p50", of(r[0].FirstPeer.P50, r[1].FirstPeer.P50), .85)
