@@ -15,8 +15,11 @@ const (
 	// finds that was off its core for a while it reads within that time.
 	refuseBacklog = .5
 	refuseAfter   = 10 * time.Millisecond
-	// refuseEase is how long it takes to let in twice as many while all is read.
+	// refuseEase is how long it takes to let in twice as many while all is read. To let in all takes
+	// twice as long, up to refuseHold, each time that it was too much within that time: whenever the
+	// buffer is full, those who are known lose queries too.
 	refuseEase = 20 * time.Millisecond
+	refuseHold = time.Second
 	// refuseStrangers is the highest level at which some are preferred: one query of others in eight is
 	// let in, so that who asks again and again becomes known.
 	refuseStrangers = 3
@@ -39,6 +42,8 @@ type refusal struct {
 	preferred func(now time.Time) *krpc.Preferred
 	level     atomic.Int32    // one query in 2^level is let in, and those of who is preferred
 	since     time.Time       // when the level last changed, or the buffer became as full, or no more so
+	hold      time.Duration   // how long it takes to let in all
+	opened    time.Time       // when all was let in
 	full      bool            // to refuseBacklog, when last seen
 	known     *krpc.Preferred // who is preferred, as of renewed
 	renewed   time.Time
@@ -58,10 +63,14 @@ func (r *refusal) note(backlog float64, now time.Time) {
 	if full := backlog >= refuseBacklog; full != r.full {
 		r.full, r.since = full, now
 	}
+	ease := refuseEase
+	if level == 1 {
+		ease = r.hold
+	}
 	switch held := now.Sub(r.since); {
 	case r.full && level < refuseMost && held >= refuseAfter:
 		r.set(level+1, now)
-	case backlog == 0 && level > 0 && held >= refuseEase, backlog < admitBacklog && level > refuseStrangers:
+	case backlog == 0 && level > 0 && held >= ease, backlog < admitBacklog && level > refuseStrangers:
 		r.set(level-1, now)
 	case level > 0 && level <= refuseStrangers && now.Sub(r.renewed) >= refuseRenew:
 		r.renew(now)
@@ -72,6 +81,15 @@ func (r *refusal) note(backlog float64, now time.Time) {
 func (r *refusal) set(level int, now time.Time) {
 	if level == int(r.level.Load()) {
 		return
+	}
+	switch {
+	case level == 0:
+		r.opened = now
+	case r.on():
+	case now.Sub(r.opened) < refuseHold:
+		r.hold = min(2*r.hold, refuseHold)
+	default:
+		r.hold = refuseEase
 	}
 	r.level.Store(int32(level))
 	r.since = now

@@ -60,6 +60,36 @@ func TestMoreIsRefusedWhileTheBufferStaysFull(t *testing.T) {
 	expect(0, "all read for long")
 }
 
+// Who lets in all again and again, and has more than he can read again and again, does so more and
+// more rarely; after a second of peace he has forgotten.
+func TestThatAllIsLetInIsTriedLessAndLess(t *testing.T) {
+	l, now := &fillingLink{}, time.Now()
+	r := &refusal{link: l, preferred: somebody}
+	until := func(level int, backlog float64) (took time.Duration) {
+		for ; l.level != level; took += time.Millisecond {
+			now = now.Add(time.Millisecond)
+			r.note(backlog, now)
+		}
+		return took
+	}
+	var took []time.Duration
+	for range 8 {
+		until(1, 1)
+		took = append(took, until(0, 0).Round(10*time.Millisecond))
+	}
+	want := []time.Duration{20, 40, 80, 160, 320, 640, 1000, 1000}
+	for i := range want {
+		if want[i] *= time.Millisecond; took[i] != want[i] {
+			t.Fatalf("refused for %v, want %v", took, want)
+		}
+	}
+	now = now.Add(refuseHold)
+	until(1, 1)
+	if held := until(0, 0).Round(10 * time.Millisecond); held != refuseEase {
+		t.Errorf("refused for %v after a second of peace", held)
+	}
+}
+
 // While queries are refused the kernel learns who is preferred now.
 func TestTheKernelIsToldOfNewPreferences(t *testing.T) {
 	l, now := &fillingLink{}, time.Now()
