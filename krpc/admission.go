@@ -22,7 +22,8 @@ type standing uint8
 const (
 	standingUnknown  standing = iota // nobody has looked
 	standingKnown                    // had proved his address before, or nobody has to
-	standingRegular                  // had asked before, or has kept asking, and not too often
+	standingRegular                  // had asked before
+	standingJoined                   // has kept asking, and not too often
 	standingSteady                   // keeps asking
 	standingReturned                 // asks again
 	standingFirst                    // any other
@@ -72,8 +73,10 @@ func (e *Endpoint) recognize(from netip.Addr, now time.Time) asker {
 	switch {
 	case proven && isKnown(since, lasts):
 		who.standing = standingKnown
-	case listed && isRegular(asked, lasts):
+	case listed && isKnown(asked, lasts):
 		who.standing = standingRegular
+	case listed && isRegular(asked, lasts):
+		who.standing = standingJoined
 	default:
 		who.standing = e.strangers.note(who.hash, now)
 	}
@@ -96,8 +99,11 @@ func (e *Endpoint) admit(rq *Request, size int, strained bool, who asker) bool {
 	from, now := rq.From.Addr(), rq.Now
 	// The limit is asked for queries alone: replies to our own must not use it up.
 	owes := e.limiter.Load().charge(from, now, e.strangers.strainedWithin(strictAge, now))
-	if owes == overLimit {
-		e.disown(who)
+	switch owes {
+	case overLimit:
+		e.disown(who, now)
+		fallthrough
+	case inDebt:
 		e.drop(DropRateLimited)
 		return false
 	}
@@ -111,8 +117,8 @@ func (e *Endpoint) admit(rq *Request, size int, strained bool, who asker) bool {
 		who = e.recognize(from, now)
 	}
 	if who.standing == standingSteady && owes == lowDebt {
-		who.standing = standingRegular
-		e.asked.restart(who.hash, now)
+		who.standing = standingJoined
+		e.asked.join(who.hash, now, func(since time.Duration) bool { return isKnown(since, e.strangers.lasts(now)) })
 	}
 	if !strained || who.standing == standingKnown {
 		return true
@@ -128,10 +134,11 @@ func (e *Endpoint) admit(rq *Request, size int, strained bool, who asker) bool {
 	return true
 }
 
-// disown forgets what is known of somebody who asks too much under strain.
-func (e *Endpoint) disown(who asker) {
-	if who.hash > 0 && who.standing <= standingRegular {
-		e.cfg.Proven.remove(who.hash)
+// disown has somebody who asks too much under strain count as one who has come with the flood. He
+// keeps his proof: it may be somebody else who asks in his name.
+func (e *Endpoint) disown(who asker, now time.Time) {
+	if who.hash > 0 && who.standing <= standingJoined {
+		e.cfg.Proven.restart(who.hash, now)
 		e.asked.remove(who.hash)
 	}
 }

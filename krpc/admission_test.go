@@ -2,6 +2,7 @@ package krpc
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -157,5 +158,100 @@ func TestTooManyArePreferredNoMore(t *testing.T) {
 	s.ask(client, nil)
 	if !s.prefers(client) || s.prefers(known) {
 		t.Errorf("with too many who are known, one who asks and one who does not are preferred: %v, %v", s.prefers(client), s.prefers(known))
+	}
+}
+
+// Who asked long before a flood, and no more, is nobody in it, also when it has lasted for a while:
+// else whoever forges sources a day before has regulars in it.
+func TestWhoAskedLongAgoIsNobody(t *testing.T) {
+	s := newFlooded(t, 5*time.Hour)
+	s.now = s.now.Add(time.Second)
+	s.flood(20_000, 1000)
+	if s.ask(client, nil); s.prefers(client) {
+		t.Error("one query makes him a regular")
+	}
+}
+
+// Whoever asks too much in the name of somebody else takes his place from him, not his proof.
+func TestAProofOutlivesWhoAsksInItsName(t *testing.T) {
+	s := newFlooded(t, 10*time.Minute)
+	for range 21 {
+		s.ask(known, nil)
+	}
+	if s.prefers(known) {
+		t.Error("is preferred, though he asks too much")
+	}
+	if !s.endpoint.cfg.Proven.Has(provenAddr(known), s.now) {
+		t.Error("has to prove his address again")
+	}
+}
+
+// What was allowed before a flood is not held against anybody in it.
+func TestABurstBeforeAFloodIsForgiven(t *testing.T) {
+	s := newStrainLab(t, NewLimiter(10, 100, 1<<14, rand.New(rand.NewPCG(1, 2))))
+	s.ask(known, []byte("token"))
+	s.now = s.now.Add(10 * time.Minute)
+	for range 40 {
+		s.ask(known, nil)
+	}
+	s.transport.strained = true
+	s.flood(1_000, 100)
+	if s.ask(known, nil); !s.prefers(known) {
+		t.Error("who was known is not preferred")
+	}
+}
+
+// A query whose first key is not the arguments' is of nobody who sorts his keys (BEP 3), and is dropped
+// under strain: the kernel would let all such in.
+func TestDisguisedQueriesAreDroppedUnderStrain(t *testing.T) {
+	s := newFlooded(t, 10*time.Minute)
+	q := "d1:r0:1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"
+	before := s.endpoint.Stats().Drops[DropStrained]
+	s.endpoint.Deliver(s.now, netip.AddrPortFrom(provenAddr(known), 1), []byte(q), &lastReply{})
+	if got := s.endpoint.Stats().Drops[DropStrained] - before; got != 1 {
+		t.Errorf("%d dropped", got)
+	}
+}
+
+// Forged sources that ask a few times a second each take nothing from who had asked before.
+func TestPatientForgersStarveNobodyOfBefore(t *testing.T) {
+	for _, forged := range []int{4_000, 60_000} {
+		r, tr := rand.New(rand.NewPCG(1, 2)), &strainedTransport{}
+		e := NewEndpoint(EndpointConfig{Transport: tr, Clock: SystemClock{}, Handler: talker{}, Rand: r,
+			Limiter: NewLimiter(10, 100, DefaultLimiterCells, r), Proven: NewProven(DefaultProvenCells, r)})
+		now, out := time.Now(), &lastReply{}
+		q := (&Message{Kind: KindQuery, Method: MethodPing, TID: []byte("a"), HasID: true}).Append(nil)
+		answers := func(i int) bool {
+			out.size = 0
+			e.Deliver(now, netip.AddrPortFrom(provenAddr(i), 1), q, out)
+			return out.size > 0
+		}
+		const honest = 200
+		for i := range honest {
+			answers(i)
+		}
+		now = now.Add(time.Minute)
+		tr.strained = true
+		asked, answered := 0, 0
+		for i := range 25 * forged { // five times a second each, for five seconds
+			now = now.Add(time.Second / time.Duration(5*forged))
+			answers(1_000_000 + i%forged)
+			if i > 10*forged && i%500 == 0 {
+				asked++
+				if answers(i / 500 % honest) {
+					answered++
+				}
+			}
+		}
+		preferred := 0
+		for i := range honest {
+			if tr.preferred(now).Has(provenAddr(i)) {
+				preferred++
+			}
+		}
+		t.Logf("%d forged sources: %d of %d answered, %d of %d preferred", forged, answered, asked, preferred, honest)
+		if answered < asked*99/100 || preferred < honest*99/100 {
+			t.Error("too few")
+		}
 	}
 }

@@ -173,6 +173,7 @@ func (e *Endpoint) StallTime() time.Duration {
 // Answering a query allocates nothing and waits for no lock of the endpoint, unless
 // its sender has to prove his address first: see ErrUnproven.
 func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Outbox) {
+	strained := e.strained(now)
 	if from.Port() == 0 || !from.IsValid() {
 		e.drop(DropSource)
 		return
@@ -181,7 +182,6 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 		e.drop(DropBlocked)
 		return
 	}
-	strained := e.strained(now)
 	var who asker
 	if strained && bytes.HasPrefix(b, queryPrefix) {
 		if who = e.recognize(from.Addr(), now); who.standing == standingFirst && !e.strangers.hears() {
@@ -197,6 +197,10 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 	}
 	if rq.Query.Kind != KindQuery {
 		e.match(now, from, &rq.Query, out)
+		return
+	}
+	if strained && who.standing == standingUnknown { // begins as no sender has it that sorts its keys
+		e.drop(DropStrained)
 		return
 	}
 	rq.From, rq.Now, rq.endpoint = from, now, e

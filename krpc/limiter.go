@@ -96,7 +96,7 @@ func NewLimiter(rate float64, burst, cells int, r *rand.Rand) *Limiter {
 // Allow reports whether a query that came from the address at now is within the
 // limit, and if so charges for it.
 func (l *Limiter) Allow(from netip.Addr, now time.Time) bool {
-	return l.charge(from, now, false) != overLimit
+	return l.charge(from, now, false) >= nearLimit
 }
 
 // debt is what a limit says of a source.
@@ -104,6 +104,7 @@ type debt uint8
 
 const (
 	overLimit debt = iota // refused
+	inDebt                // refused for what was allowed before the strain
 	nearLimit             // has more than half of the debt that is allowed under strain
 	lowDebt
 )
@@ -128,11 +129,14 @@ func (l *Limiter) charge(from netip.Addr, now time.Time, strict bool) debt {
 			tag = old >> limiterTimeBits // perhaps shared: its owner keeps it
 		}
 		due = max(due, t) + l.interval
-		if due-t > limit {
-			return overLimit // without a write, so that a flood dirties no cache line
+		if due-t > limit { // without a write, so that a flood dirties no cache line
+			if due-t > limit+l.interval {
+				return inDebt
+			}
+			return overLimit
 		}
 		if cell.CompareAndSwap(old, tag<<limiterTimeBits|uint64(due)) {
-			if due-t > l.strict/2 {
+			if due-t > max(l.strict/2, 2*l.interval) {
 				return nearLimit
 			}
 			return lowDebt

@@ -84,19 +84,20 @@ func (p *Preferred) fill() float64 {
 }
 
 // preferred returns who is to be heard at now in a flood: who was known before, and who asked before
-// or has kept asking. If these are too many to tell them from others, it is those who are known; if
-// these are too many, those of all who ask now; and if these are, nobody. It reads all cells of two
-// tables.
+// or has kept asking. If these are too many to tell them from others, it is those of before; if these
+// are too many, those who are known; then those of all who ask now; and if these are, nobody. It
+// reads all cells of two tables.
 func (e *Endpoint) preferred(now time.Time) *Preferred {
 	lasts := e.strangers.lasts(now)
 	known := func(since time.Duration) bool { return isKnown(since, lasts) }
 	regular := func(since time.Duration) bool { return isRegular(since, lasts) }
-	all, fewer, active := e.noneYet(), e.noneYet(), e.noneYet()
+	all, before, fewer, active := e.noneYet(), e.noneYet(), e.noneYet(), e.noneYet()
 	fewer.add(e.cfg.Proven, now, provenAge, known)
-	all.Marks = fewer.Marks
+	before.Marks, all.Marks = fewer.Marks, fewer.Marks
+	before.add(e.asked, now, provenAge, known)
 	all.add(e.asked, now, provenAge, regular)
 	active.add(e.asked, now, activeAge, regular)
-	for _, p := range []*Preferred{all, fewer, active} {
+	for _, p := range []*Preferred{all, before, fewer, active} {
 		if p.fill() <= preferredFill {
 			return p
 		}

@@ -106,13 +106,23 @@ func (p *Proven) Add(a netip.Addr, now time.Time) {
 // add is Add for an address of which the hash is known.
 func (p *Proven) add(h uint64, now time.Time) {
 	if _, ok := p.touch(h, now); !ok {
-		p.restart(h, now)
+		p.cell(h).Store(uint64(newProof(proof(h).tag(), 0, p.tick(now))))
 	}
 }
 
-// restart is add, but has an address that was there count as one that has just come.
+// join is add, but does not take the cell of anybody who has been there for as long as lasting says.
+func (p *Proven) join(h uint64, now time.Time, lasting func(since time.Duration) bool) {
+	cell, tick := p.cell(h), p.tick(now)
+	if c := proof(cell.Load()); c.tag() == proof(h).tag() || !c.fresh(tick) || !lasting(c.renewed(tick).lasting()) {
+		cell.Store(uint64(newProof(proof(h).tag(), 0, tick)))
+	}
+}
+
+// restart has an address that is there count as one that has just come.
 func (p *Proven) restart(h uint64, now time.Time) {
-	p.cell(h).Store(uint64(newProof(proof(h).tag(), 0, p.tick(now))))
+	if cell, c := p.find(h); cell != nil && c.fresh(p.tick(now)) {
+		cell.Store(uint64(newProof(c.tag(), 0, p.tick(now))))
+	}
 }
 
 // cell returns the cell of the address with hash h; of the oldest proof if it has none.
@@ -130,15 +140,16 @@ func (p *Proven) cell(h uint64) (oldest *atomic.Uint64) {
 	return oldest
 }
 
-// touch is add for an address that is there alone, fresh or not. It returns for how long it has been, as
+// touch is add for an address that is there and fresh alone. It returns for how long it has been, as
 // since does.
 func (p *Proven) touch(h uint64, now time.Time) (since time.Duration, ok bool) {
 	cell, old := p.find(h)
-	if cell == nil {
+	tick := p.tick(now)
+	if cell == nil || !old.fresh(tick) {
 		return 0, false
 	}
 	// Two who write at the same time may cost one of them his place: he will prove it again.
-	renewed := old.renewed(p.tick(now))
+	renewed := old.renewed(tick)
 	if renewed != old {
 		cell.Store(uint64(renewed))
 	}

@@ -7,11 +7,12 @@ import (
 
 const (
 	// regularShare is of how many datagrams that are read under strain one may be answered to
-	// regulars, and returnShare and strangerShare the same for others who ask again and for those
-	// whom nobody has heard of. To drop a query takes a tenth of the time of an answer,
+	// regulars, and joinedShare, returnShare and strangerShare the same for those who keep asking, for
+	// others who ask again and for those whom nobody has heard of. To drop a query takes a tenth of the time of an answer,
 	// so that the receive buffer is empty soon, and nobody's queries are lost for want of room. What
 	// makes no sense counts among the datagrams: who sends that alone keeps nobody from being answered.
 	regularShare  = 8
+	joinedShare   = 16
 	returnShare   = 16
 	strangerShare = 16
 	// rationBurst is how many answers may be left over.
@@ -32,6 +33,7 @@ type strangers struct {
 	last      atomic.Uint64 // the tick of the last of them, 0: none
 	began     atomic.Int64  // when the flood that they are of did, since epoch
 	regular   ration
+	joined    ration
 	returned  ration                    // of others who ask again
 	first     ration                    // of those whom nobody has heard of
 	noted     atomic.Pointer[returners] // from the first strain on
@@ -68,6 +70,8 @@ func (s *strangers) allow(who standing) bool {
 	switch read := s.datagrams.Load(); who {
 	case standingRegular:
 		return s.regular.take(read / regularShare)
+	case standingJoined:
+		return s.joined.take(read / joinedShare)
 	case standingSteady, standingReturned:
 		return s.returned.take(read / returnShare)
 	default:

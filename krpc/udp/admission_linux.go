@@ -27,17 +27,18 @@ const (
 )
 
 // refuse has the kernel drop all queries but one in 2^level and those from sources that are
-// preferred, if p is not nil; with 0 it drops none. A kernel that does not let us goes on to drop
+// preferred, if p is not nil; with 0 it drops none. A kernel that does not take the program drops
 // whatever comes last.
 func (r *batched) refuse(level int, p *krpc.Preferred) {
 	_ = r.raw.Control(func(fd uintptr) {
-		if level == 0 {
-			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
-			return
+		if level > 0 {
+			a := newAdmission(r.outbox.queue.v6, level, p)
+			program := unix.SockFprog{Len: uint16(len(a)), Filter: &a[0]}
+			if unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program) == nil {
+				return
+			}
 		}
-		a := newAdmission(r.outbox.queue.v6, level, p)
-		program := unix.SockFprog{Len: uint16(len(a)), Filter: &a[0]}
-		_ = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) // if there is one
 	})
 }
 

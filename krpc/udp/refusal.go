@@ -23,8 +23,9 @@ const (
 	// refuseStrangers is the highest level at which some are preferred: one query of others in eight is
 	// let in, so that who asks again and again becomes known.
 	refuseStrangers = 3
-	// refuseMost is the highest level: there are too many who are preferred. From refuseStrangers on it
+	// refuseMost is the highest level: there are too many who are preferred. Above refuseStrangers it
 	// eases as soon as the buffer is filled to less than admitBacklog, since they ask for nothing wrong.
+	// It goes there only if most of what comes is queries: else they would pay for what is not refused.
 	refuseMost   = 6
 	admitBacklog = .25
 	// refuseRenew is how old the kernel's knowledge of preferences gets. To give it new ones takes a
@@ -47,6 +48,7 @@ type refusal struct {
 	full      bool            // to refuseBacklog, when last seen
 	known     *krpc.Preferred // who is preferred, as of renewed
 	renewed   time.Time
+	told      time.Time // when the kernel was told last
 }
 
 func (r *refusal) on() bool { return r.level.Load() > 0 }
@@ -57,9 +59,13 @@ func (r *refusal) watches() bool { return r.full || r.on() }
 // share returns the share of strangers' queries that are refused. Any goroutine may call it.
 func (r *refusal) share() float64 { return 1 - 1/float64(int(1)<<r.level.Load()) }
 
-// note takes note of how full the receive buffer is at now, 0 if all was read.
-func (r *refusal) note(backlog float64, now time.Time) {
-	level := int(r.level.Load())
+// note takes note of how full the receive buffer is at now, 0 if all was read, and whether most of
+// what came lately is queries.
+func (r *refusal) note(backlog float64, queries bool, now time.Time) {
+	level, most := int(r.level.Load()), refuseStrangers
+	if queries {
+		most = refuseMost
+	}
 	if full := backlog >= refuseBacklog; full != r.full {
 		r.full, r.since = full, now
 	}
@@ -68,11 +74,11 @@ func (r *refusal) note(backlog float64, now time.Time) {
 		ease = r.hold
 	}
 	switch held := now.Sub(r.since); {
-	case r.full && level < refuseMost && held >= refuseAfter:
+	case r.full && level < most && held >= refuseAfter:
 		r.set(level+1, now)
-	case backlog == 0 && level > 0 && held >= ease, backlog < admitBacklog && level > refuseStrangers:
+	case backlog == 0 && level > 0 && held >= ease, level > refuseStrangers && (backlog < admitBacklog || !queries):
 		r.set(level-1, now)
-	case level > 0 && level <= refuseStrangers && now.Sub(r.renewed) >= refuseRenew:
+	case level > 0 && now.Sub(r.told) >= refuseRenew:
 		r.renew(now)
 	}
 }
@@ -99,7 +105,7 @@ func (r *refusal) set(level int, now time.Time) {
 // renew looks who is preferred now, if that was long ago, and tells the kernel.
 func (r *refusal) renew(now time.Time) {
 	level := int(r.level.Load())
-	if level == 0 || level > refuseStrangers {
+	if r.told = now; level == 0 || level > refuseStrangers {
 		r.link.refuse(level, nil)
 		return
 	}

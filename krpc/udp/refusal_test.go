@@ -15,7 +15,7 @@ func TestMoreIsRefusedWhileTheBufferStaysFull(t *testing.T) {
 	lasts := func(backlog float64, d time.Duration) {
 		for end := now.Add(d); now.Before(end); {
 			now = now.Add(100 * time.Microsecond)
-			r.note(backlog, now)
+			r.note(backlog, true, now)
 		}
 	}
 	expect := func(level int, when string) {
@@ -60,6 +60,34 @@ func TestMoreIsRefusedWhileTheBufferStaysFull(t *testing.T) {
 	expect(0, "all read for long")
 }
 
+// What is not refused, as it begins like a reply, fills the buffer: those who are preferred are, all
+// the same. And a filter that somebody else took away is there again soon.
+func TestRepliesAreNotPaidForByTheKnown(t *testing.T) {
+	l, now := &fillingLink{}, time.Now()
+	r := &refusal{link: l, preferred: somebody}
+	lasts := func(queries bool) {
+		for range 1000 {
+			now = now.Add(time.Millisecond)
+			r.note(1, queries, now)
+		}
+	}
+	lasts(false)
+	if l.level != refuseStrangers || !l.prefers {
+		t.Errorf("level %d, want %d", l.level, refuseStrangers)
+	}
+	if lasts(true); l.level != refuseMost {
+		t.Errorf("level %d of queries, want %d", l.level, refuseMost)
+	}
+	l.told = 0
+	lasts(true)
+	if l.told < int(time.Second/refuseRenew)-1 {
+		t.Errorf("told %d times within a second", l.told)
+	}
+	if lasts(false); l.level != refuseStrangers {
+		t.Errorf("level %d after them, want %d", l.level, refuseStrangers)
+	}
+}
+
 // Who lets in all again and again, and has more than he can read again and again, does so more and
 // more rarely; after a second of peace he has forgotten.
 func TestThatAllIsLetInIsTriedLessAndLess(t *testing.T) {
@@ -68,7 +96,7 @@ func TestThatAllIsLetInIsTriedLessAndLess(t *testing.T) {
 	until := func(level int, backlog float64) (took time.Duration) {
 		for ; l.level != level; took += time.Millisecond {
 			now = now.Add(time.Millisecond)
-			r.note(backlog, now)
+			r.note(backlog, true, now)
 		}
 		return took
 	}
@@ -96,7 +124,7 @@ func TestTheKernelIsToldOfNewPreferences(t *testing.T) {
 	r := &refusal{link: l, preferred: somebody}
 	r.set(1, now)
 	for l.told = 0; now.Sub(r.since) < time.Second; now = now.Add(time.Millisecond) {
-		r.note(.3, now)
+		r.note(.3, true, now)
 	}
 	if l.told != int(time.Second/refuseRenew)-1 {
 		t.Errorf("told %d times within a second", l.told)

@@ -65,6 +65,7 @@ func (s *Socket) read(l link, r *refusal, deliver krpc.PacketFunc) {
 			}
 			datagrams++
 			size += uint64(len(b))
+			load.count(b)
 			deliver(now, from, b, out)
 		}
 		s.counters.packetsIn.Add(datagrams)

@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"bytes"
 	"sync/atomic"
 	"time"
 
@@ -17,12 +18,16 @@ const (
 	strainBacklog = .25
 )
 
+// queryPrefix is what queries begin with: the key of the arguments (BEP 5).
+var queryPrefix = []byte("d1:a")
+
 // strain is whether one reader has more to read than it can: whether its receive buffer is filling
 // up. It costs a reader that keeps up one comparison a batch.
 type strain struct {
 	link    link
 	readers *atomic.Int32 // that are under strain
 	full    int           // batches in a row
+	queries int           // of the datagrams of these
 	on      bool
 	refusal *refusal
 }
@@ -60,19 +65,27 @@ func (s *strain) note(n int, now time.Time) {
 		s.on = true
 		s.readers.Add(1)
 	}
-	s.refusal.note(backlog, now)
+	s.refusal.note(backlog, s.queries > strainBatches*batchLen/2, now)
+	s.queries = 0
+}
+
+// count takes note of a datagram of the last batch.
+func (s *strain) count(b []byte) {
+	if bytes.HasPrefix(b, queryPrefix) {
+		s.queries++
+	}
 }
 
 // emptied takes note that all was read.
 func (s *strain) emptied(now time.Time) {
 	s.relax()
 	if s.refusal.watches() {
-		s.refusal.note(0, now)
+		s.refusal.note(0, true, now)
 	}
 }
 
 func (s *strain) relax() {
-	s.full = 0
+	s.full, s.queries = 0, 0
 	if s.on {
 		s.on = false
 		s.readers.Add(-1)
