@@ -40,6 +40,9 @@ func TestSim(t *testing.T) {
 }
 
 func TestSimDrawsPlots(t *testing.T) {
+	if raceEnabled {
+		t.Skip("several worlds, each in one goroutine")
+	}
 	dir := filepath.Join(t.TempDir(), "plots")
 	drawn := kadnode(t, "sim", "--nodes", "10", "--minutes", "1", "--skip-final", "--plot", dir)
 	drawn.expect(t, exitDone, "was not asked, since --skip-final")
