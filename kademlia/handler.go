@@ -17,10 +17,17 @@ func (n *Node) ServeKRPC(rq *krpc.Request) error {
 	if n.cfg.ReadOnly || q.ID == self {
 		return krpc.ErrDrop
 	}
-	if !q.ReadOnly && n.heard(rq) {
-		rq.ReservePing()
-	}
 	rq.Reply.HasID, rq.Reply.ID = true, self
+	err := n.serve(rq)
+	if !q.ReadOnly {
+		n.heard(rq)
+	}
+	return err
+}
+
+// serve makes the reply, but for the id.
+func (n *Node) serve(rq *krpc.Request) error {
+	q := &rq.Query
 	switch h := n.handlers[q.Method]; {
 	case h != nil:
 		return h(n, rq)

@@ -92,18 +92,19 @@ func (n *Node) pingQuestionable() {
 }
 
 // heard takes note of the sender of a query. It is on the packet path: it
-// touches nothing where the query cannot matter, and waits for nobody. It tells whether the sender
-// is going to be pinged.
-func (n *Node) heard(rq *krpc.Request) bool {
+// touches nothing where the query cannot matter, and waits for nobody.
+func (n *Node) heard(rq *krpc.Request) {
 	from := krpc.NodeInfo{ID: rq.Query.ID, Addr: rq.From}
 	if from.Addr.Addr().Is6() != n.v6 || !n.view.Load().interest(from.ID) || !n.Usable(from.Addr) {
-		return false
+		return
 	}
 	if !n.mu.TryLock() {
-		return false // It is only a hint, and there will be others.
+		return // It is only a hint, and there will be others.
 	}
 	defer n.unlock()
-	return n.table.queried(from, rq.Now) && !rq.Brief() && n.verify(from)
+	if n.table.queried(from, rq.Now) && rq.ReservePing() {
+		n.verify(from)
+	}
 }
 
 // suggest hands a node of the other family, heard of in a reply, to the sibling
@@ -147,12 +148,12 @@ type newcomer struct {
 }
 
 // verify pings a stranger that the table has room for: soon if it is needed or
-// local, else after a longer delay. It reports false if there is no place for it.
-func (n *Node) verify(node krpc.NodeInfo) bool {
+// local, else after a longer delay.
+func (n *Node) verify(node krpc.NodeInfo) {
 	s := newcomer{address: addressOf(node.Addr)}
 	s.delayed = diverse(node.Addr.Addr()) && n.table.size() >= eagerSize && !n.table.neighbour(node.ID)
 	if n.closed || !n.mayVerify(s) {
-		return false
+		return
 	}
 	delay := eagerDelay
 	if s.delayed {
@@ -161,7 +162,6 @@ func (n *Node) verify(node krpc.NodeInfo) bool {
 	s.due = n.table.at(n.now().Add(n.jitter(delay)))
 	n.verifying = append(n.verifying, s)
 	n.awaitNewcomers()
-	return true
 }
 
 // awaitNewcomers sets the timer for the next of them. There is one for all, as there may be many.

@@ -27,13 +27,18 @@ func (rq *Request) Room() int {
 	return limit - rq.Reply.length()
 }
 
-// ReservePing has the reply be shorter by what a ping to its sender takes, which is going to be sent to
-// find out whether it is a node. It is not for brief ones.
-func (rq *Request) ReservePing() {
-	if rq.endpoint != nil {
-		rq.allowance -= rq.endpoint.pingLen
-		rq.limit = min(rq.limit, rq.allowance)
+// ReservePing takes what a ping to the sender needs from what may be sent to him, to find out whether
+// he is a node. It reports false if the reply, as it is now, leaves no room for it: then there is to
+// be none.
+func (rq *Request) ReservePing() bool {
+	if rq.endpoint == nil { // made by a test
+		return true
 	}
+	if rq.brief || rq.Reply.length()+rq.endpoint.pingLen > rq.allowance {
+		return false
+	}
+	rq.allowance -= rq.endpoint.pingLen
+	return true
 }
 
 // Extend lets the reply be limit bytes long, for the sake of a value that is sent whole or not at
