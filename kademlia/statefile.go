@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -77,13 +76,14 @@ func (d *DHT) endSaving(last bool) error {
 // the end. It alone writes it, and nobody waits for the disk but endSaving, for a moment.
 func (d *DHT) keepSaved() {
 	defer close(d.saved)
+	rng := secureRand()
 	for {
 		select {
 		case done := <-d.saveNow:
 			done <- d.saveState()
 			continue
 		case <-d.save:
-		case <-time.After(saveInterval*3/4 + rand.N(saveInterval/2)):
+		case <-time.After(saveInterval*3/4 + time.Duration(rng.Int64N(int64(saveInterval/2)))):
 		case last := <-d.lastSave:
 			if last {
 				d.saveErr = d.saveState()
