@@ -78,7 +78,7 @@ func TestSocketActivation(t *testing.T) {
 			return &inquiry{from: a.address(left), query: krpc.Message{Method: krpc.MethodPing}, answered: func(*krpc.Message) { answered++ }}
 		}, nil)
 	}()
-	time.Sleep(100 * time.Millisecond) // they wait in the kernel
+	await(t, "queries in the kernel", func() bool { return !strings.HasSuffix(kernelSocket(t, target)[4], ":00000000") })
 
 	p := startActivated(t, []*os.File{udpFile, tcpFile}, []string{"NOTIFY_SOCKET=" + notices.name})
 	p.line(`"serving"`)

@@ -122,19 +122,26 @@ func checkFloodGain(t *testing.T, s serving) {
 }
 
 // kernelDrops returns how many datagrams the kernel had no room for at the socket.
-func kernelDrops(t *testing.T, at netip.AddrPort) (drops int) {
+func kernelDrops(t *testing.T, at netip.AddrPort) int {
+	t.Helper()
+	drops, _ := strconv.Atoi(kernelSocket(t, at)[12])
+	return drops
+}
+
+// kernelSocket returns what the kernel tells of the UDP socket, see proc_net_udp.txt.
+func kernelSocket(t *testing.T, at netip.AddrPort) []string {
 	t.Helper()
 	table, err := os.ReadFile("/proc/net/udp")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(table)) {
-		f := strings.Fields(line)
-		if len(f) > 12 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", at.Port())) {
-			drops, _ = strconv.Atoi(f[12])
+		if f := strings.Fields(line); len(f) > 12 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", at.Port())) {
+			return f
 		}
 	}
-	return drops
+	t.Fatalf("no socket at %v", at)
+	return nil
 }
 
 // checkFloodMemory compares what the node takes with what it stores.
