@@ -10,8 +10,8 @@ type Strainer interface {
 	// Strained tells whether that is so now. It is called for each query, from any goroutine.
 	Strained() bool
 	// SetPreferred gives the transport a function that tells whose queries are to be delivered, if it
-	// has to drop some. It may be called from any goroutine, and takes some 100 µs. SetPreferred is
-	// called once, before anything is delivered.
+	// has to drop some. It may be called from any goroutine, and takes up to a millisecond.
+	// SetPreferred is called once, before anything is delivered.
 	SetPreferred(preferred func(now time.Time) *Preferred)
 }
 
@@ -43,9 +43,9 @@ const (
 	heardAfter  = time.Second / 2
 )
 
-// queryPrefix is what queries begin with in the order that BEP 5 asks for: the key of the arguments.
-// What begins otherwise may be one too.
-var queryPrefix = []byte("d1:a")
+// BeginsAsQuery tells whether b begins as queries do whose keys are sorted (BEP 3): with that of the
+// arguments. What begins otherwise may be one too.
+func BeginsAsQuery(b []byte) bool { return len(b) >= 4 && string(b[:4]) == "d1:a" }
 
 // strained tells whether a datagram that came at now is one more than can be answered.
 func (e *Endpoint) strained(now time.Time) bool {
@@ -71,11 +71,11 @@ func (e *Endpoint) recognize(from netip.Addr, now time.Time) asker {
 	who.proven = proven
 	asked, listed := e.asked.touch(who.hash, now)
 	switch {
-	case proven && isKnown(since, lasts):
+	case proven && isBefore(since, lasts):
 		who.standing = standingKnown
-	case listed && isKnown(asked, lasts):
+	case listed && isBefore(asked, lasts):
 		who.standing = standingRegular
-	case listed && isRegular(asked, lasts):
+	case listed && isApart(asked, lasts):
 		who.standing = standingJoined
 	default:
 		who.standing = e.strangers.note(who.hash, now)
@@ -83,14 +83,14 @@ func (e *Endpoint) recognize(from netip.Addr, now time.Time) asker {
 	return who
 }
 
-// isKnown tells whether somebody who has been proven for so long was so before a flood that lasts for
+// isBefore tells whether somebody who has been there for so long was so before a flood that lasts for
 // so long.
-func isKnown(since, lasts time.Duration) bool { return since >= lasts+knownBefore }
+func isBefore(since, lasts time.Duration) bool { return since >= lasts+knownBefore }
 
-// isRegular tells whether somebody who has been in Endpoint.asked for so long is no part of what a
+// isApart tells whether somebody who has been in Endpoint.asked for so long is no part of what a
 // flood has begun with that lasts for so long.
-func isRegular(since, lasts time.Duration) bool {
-	return isKnown(since, lasts) || since+heardAfter <= lasts
+func isApart(since, lasts time.Duration) bool {
+	return isBefore(since, lasts) || since+heardAfter <= lasts
 }
 
 // admit tells whether the query rq of size bytes is to be answered, and sets how long the reply may
@@ -118,7 +118,7 @@ func (e *Endpoint) admit(rq *Request, size int, strained bool, who asker) bool {
 	}
 	if who.standing == standingSteady && owes == lowDebt {
 		who.standing = standingJoined
-		e.asked.join(who.hash, now, func(since time.Duration) bool { return isKnown(since, e.strangers.lasts(now)) })
+		e.asked.join(who.hash, now, func(since time.Duration) bool { return isBefore(since, e.strangers.lasts(now)) })
 	}
 	if !strained || who.standing == standingKnown {
 		return true

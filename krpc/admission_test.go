@@ -50,7 +50,7 @@ func (s *strainLab) prefers(from int) bool { return s.transport.preferred(s.now)
 
 // Whoever was known before a flood is answered as ever, and who had asked before is answered.
 func TestAFloodStarvesNobodyOfBefore(t *testing.T) {
-	for _, after := range []time.Duration{knownBefore + provenTick, 10 * time.Minute, provenAge - 10*time.Second} {
+	for _, after := range []time.Duration{knownBefore + sightingTick, 10 * time.Minute, provenAge - 10*time.Second} {
 		s := newFlooded(t, after)
 		if answered, long := s.gets(known, 20, nil); answered != 20 || long != 20 {
 			t.Errorf("%v later: %d of 20 queries of who is known are answered, %d at length", after, answered, long)
@@ -139,9 +139,10 @@ func TestTooManyArePreferredNoMore(t *testing.T) {
 	s := newFlooded(t, time.Minute)
 	s.endpoint.cfg.Proven.sets = NewProven(1<<16, rand.New(rand.NewPCG(1, 2))).sets
 	s.endpoint.cfg.Proven.mask = uint64(len(s.endpoint.cfg.Proven.sets) - 1)
-	s.endpoint.asked = NewProven(1<<16, rand.New(rand.NewPCG(1, 2)))
-	add := func(to *Proven, from int) { to.add(s.endpoint.cfg.Proven.hash(provenAddr(from)), s.now) }
-	add(s.endpoint.cfg.Proven, known)
+	asked := newSightings(1 << 16)
+	s.endpoint.asked = &asked
+	add := func(to *sightings, from int) { to.add(s.endpoint.cfg.Proven.hash(provenAddr(from)), s.now) }
+	add(&s.endpoint.cfg.Proven.sightings, known)
 	add(s.endpoint.asked, client)
 	for i := range tooMany {
 		add(s.endpoint.asked, other+i)
@@ -152,7 +153,7 @@ func TestTooManyArePreferredNoMore(t *testing.T) {
 		t.Errorf("with too many regulars, one and who is known are preferred: %v, %v", s.prefers(client), s.prefers(known))
 	}
 	for i := range tooMany {
-		add(s.endpoint.cfg.Proven, other+i)
+		add(&s.endpoint.cfg.Proven.sightings, other+i)
 	}
 	s.now = s.now.Add(10 * time.Minute)
 	s.ask(client, nil)

@@ -1,7 +1,6 @@
 package krpc
 
 import (
-	"bytes"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -113,7 +112,7 @@ type Endpoint struct {
 	strangers strangers
 	// asked is who has asked while there was no flood, and who keeps asking in one, by the hash of
 	// cfg.Proven. It is nil if there is none of these, or no strainer.
-	asked *Proven
+	asked *sightings
 	held  held
 	epoch epoch
 	heard atomic.Int64 // when a query of ours was last answered, since epoch
@@ -142,7 +141,8 @@ func NewEndpoint(cfg EndpointConfig) *Endpoint {
 	e.unpaced = backlog{e: e, reserve: (*Endpoint).reservePace, next: (*transaction).depart}
 	e.limiter.Store(cfg.Limiter)
 	if e.strainer, _ = cfg.Transport.(Strainer); e.strainer != nil && cfg.Proven != nil {
-		e.asked = NewProven(cfg.Proven.Cells(), cfg.Rand)
+		asked := newSightings(cfg.Proven.Cells())
+		e.asked = &asked
 		e.strainer.SetPreferred(e.preferred)
 	}
 	if cfg.Version != "" {
@@ -183,7 +183,7 @@ func (e *Endpoint) Deliver(now time.Time, from netip.AddrPort, b []byte, out Out
 		return
 	}
 	var who asker
-	if strained && bytes.HasPrefix(b, queryPrefix) {
+	if strained && BeginsAsQuery(b) {
 		if who = e.recognize(from.Addr(), now); who.standing == standingFirst && !e.strangers.hears() {
 			e.drop(DropStrained) // before any time is spent on it
 			return

@@ -60,17 +60,16 @@ func (p *Preferred) Has(a netip.Addr) bool {
 	return p.Marks[m>>5]>>(m&31)&1 != 0
 }
 
-// add sets the marks of all in t, at now, that were touched within age and have been there for so
-// long that want says so.
-func (p *Preferred) add(t *Proven, now time.Time, age time.Duration, want func(since time.Duration) bool) {
-	tick := t.tick(now)
-	for i := range t.sets {
-		for j := range t.sets[i] {
-			if c := proof(t.sets[i][j].Load()); c.freshFor(tick, age) && want(c.renewed(tick).lasting()) {
-				m := c.mark()
-				p.Marks[m>>5] |= 1 << (m & 31)
-			}
-		}
+// add sets the mark of c.
+func (p *Preferred) add(c sighting) {
+	m := c.mark()
+	p.Marks[m>>5] |= 1 << (m & 31)
+}
+
+// join adds the marks of q.
+func (p *Preferred) join(q *Preferred) {
+	for i, w := range q.Marks {
+		p.Marks[i] |= w
 	}
 }
 
@@ -89,20 +88,34 @@ func (p *Preferred) fill() float64 {
 // reads all cells of two tables.
 func (e *Endpoint) preferred(now time.Time) *Preferred {
 	lasts := e.strangers.lasts(now)
-	known := func(since time.Duration) bool { return isKnown(since, lasts) }
-	regular := func(since time.Duration) bool { return isRegular(since, lasts) }
-	all, before, fewer, active := e.noneYet(), e.noneYet(), e.noneYet(), e.noneYet()
-	fewer.add(e.cfg.Proven, now, provenAge, known)
-	before.Marks, all.Marks = fewer.Marks, fewer.Marks
-	before.add(e.asked, now, provenAge, known)
-	all.add(e.asked, now, provenAge, regular)
-	active.add(e.asked, now, activeAge, regular)
-	for _, p := range []*Preferred{all, before, fewer, active} {
+	var all, before, known, active, nobody Preferred
+	e.cfg.Proven.each(now, func(c sighting, tick uint64) {
+		if isBefore(c.since(tick), lasts) {
+			known.add(c)
+		}
+	})
+	e.asked.each(now, func(c sighting, tick uint64) {
+		since := c.since(tick)
+		if !isApart(since, lasts) {
+			return
+		}
+		all.add(c)
+		if isBefore(since, lasts) {
+			before.add(c)
+		}
+		if c.freshFor(tick, activeAge) {
+			active.add(c)
+		}
+	})
+	all.join(&known)
+	before.join(&known)
+	chosen := &nobody
+	for _, p := range []*Preferred{&all, &before, &known, &active} {
 		if p.fill() <= preferredFill {
-			return p
+			chosen = p
+			break
 		}
 	}
-	return e.noneYet()
+	chosen.Key = e.cfg.Proven.preferredKey
+	return chosen
 }
-
-func (e *Endpoint) noneYet() *Preferred { return &Preferred{Key: e.cfg.Proven.preferredKey} }

@@ -36,10 +36,11 @@ func TestNeighboursHaveMarksOfTheirOwn(t *testing.T) {
 func BenchmarkPreferred(b *testing.B) {
 	s := newStrainLab(nil, nil)
 	r := rand.New(rand.NewPCG(1, 2))
-	s.endpoint.cfg.Proven, s.endpoint.asked = NewProven(DefaultProvenCells, r), NewProven(DefaultProvenCells, r)
+	asked := newSightings(DefaultProvenCells)
+	s.endpoint.cfg.Proven, s.endpoint.asked = NewProven(DefaultProvenCells, r), &asked
 	for i := range 1 << 16 {
 		s.endpoint.cfg.Proven.Add(provenAddr(i), s.now)
-		s.endpoint.asked.Add(provenAddr(i), s.now)
+		s.endpoint.asked.add(s.endpoint.cfg.Proven.hash(provenAddr(i)), s.now)
 	}
 	s.now = s.now.Add(time.Minute)
 	s.transport.strained = true

@@ -76,7 +76,7 @@ func TestRepliesAreShortForStrangersUnderStrain(t *testing.T) {
 		t.Errorf("%d bytes for %d", got, sent)
 	}
 	s.ask(2, []byte("token"))
-	s.now = s.now.Add(knownBefore + provenTick)
+	s.now = s.now.Add(knownBefore + sightingTick)
 	s.transport.strained = true
 	answered := 0
 	for range 160 {
@@ -108,7 +108,7 @@ func TestBurstsAreShortUnderStrain(t *testing.T) {
 	for i := range 4 {
 		s.ask(i, []byte("token"))
 	}
-	s.now = s.now.Add(knownBefore + provenTick)
+	s.now = s.now.Add(knownBefore + sightingTick)
 	burst := func(from int) (n int) {
 		for range 200 {
 			if _, got := s.ask(from, nil); got > 0 {

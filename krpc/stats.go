@@ -104,7 +104,7 @@ func (e *Endpoint) Stats() Stats {
 	limiter, now := e.limiter.Load(), e.cfg.Clock.Now()
 	s.LimiterBusy, s.LimiterCells = limiter.Busy(now), limiter.Cells()
 	s.Brief, s.Proven, s.ProvenCells = c.brief.Load(), e.cfg.Proven.Known(now), e.cfg.Proven.Cells()
-	s.Asked, s.AskedCells = e.asked.Known(now), e.asked.Cells()
+	s.Asked, s.AskedCells = e.asked.known(now), e.asked.cells()
 	s.Held, s.Holding, s.MaxHolding = c.held.Load(), int(e.held.size.Load()), maxHeld
 	e.mu.Lock()
 	s.Pending, s.MaxPending, s.StallTime = len(e.pending), e.cfg.MaxPending, e.rtt.Stall()

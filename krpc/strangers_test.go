@@ -103,7 +103,8 @@ func BenchmarkDeliver(b *testing.B) {
 			s := newStrainLab(nil, NewLimiter(DefaultSourceRate, DefaultSourceBurst, DefaultLimiterCells, rand.New(rand.NewPCG(1, 2))))
 			s.endpoint.cfg.Handler = pong{}
 			s.endpoint.cfg.Proven = NewProven(DefaultProvenCells, rand.New(rand.NewPCG(3, 4)))
-			s.endpoint.asked = NewProven(DefaultProvenCells, rand.New(rand.NewPCG(5, 6)))
+			asked := newSightings(DefaultProvenCells)
+			s.endpoint.asked = &asked
 			out, n, sources := &lastReply{}, 0, 1<<12
 			if bc.strained && !bc.proven {
 				sources = 1 << 20

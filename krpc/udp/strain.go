@@ -1,7 +1,6 @@
 package udp
 
 import (
-	"bytes"
 	"sync/atomic"
 	"time"
 
@@ -17,9 +16,6 @@ const (
 	// answered within 20 ms; in an overload it would be all full.
 	strainBacklog = .25
 )
-
-// queryPrefix is what queries begin with: the key of the arguments (BEP 5).
-var queryPrefix = []byte("d1:a")
 
 // strain is whether one reader has more to read than it can: whether its receive buffer is filling
 // up. It costs a reader that keeps up one comparison a batch.
@@ -71,7 +67,7 @@ func (s *strain) note(n int, now time.Time) {
 
 // count takes note of a datagram of the last batch.
 func (s *strain) count(b []byte) {
-	if bytes.HasPrefix(b, queryPrefix) {
+	if krpc.BeginsAsQuery(b) {
 		s.queries++
 	}
 }
