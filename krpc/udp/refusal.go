@@ -28,8 +28,8 @@ const (
 	// It goes there only if most of what comes is queries: else they would pay for what is not refused.
 	refuseMost   = 6
 	admitBacklog = .25
-	// refuseRenew is how old the kernel's knowledge of preferences gets. To give it new ones takes a
-	// third of a millisecond.
+	// refuseRenew is how old the kernel's knowledge of preferences gets. To give it new ones takes up
+	// to a millisecond.
 	refuseRenew = 100 * time.Millisecond
 	// refuseRest is how long a reader that has read all rests while queries are refused, before it
 	// looks again: it may not wait for what is refused.
