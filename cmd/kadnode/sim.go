@@ -119,8 +119,10 @@ func (o *simOptions) check(fs *pflag.FlagSet) error {
 		return usagef("--shape %v: want 0.1 to 10", o.shape)
 	case o.shape > 0 && o.session == 0 && !o.mayChurn():
 		return usagef("--shape is of the sessions of churn: give --session too")
-	case o.session < 0 || o.session > 0 && o.session < time.Minute:
+	case fs.Changed("session") && o.session < time.Minute:
 		return usagef("--session %v: want a minute at least", o.session)
+	case fs.Changed("plot") && o.plot == "":
+		return usagef("--plot: want the name of a directory")
 	}
 	for _, name := range ofOneRun {
 		if o.soaks() && fs.Changed(name) {

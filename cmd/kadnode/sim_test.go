@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -29,12 +30,12 @@ func TestSim(t *testing.T) {
 		t.Errorf("verdict %q of %+v", r.Verdict, r.Settings)
 	}
 	const replay = "kadnode sim --scenario loss --seed 3 --nodes 8 --minutes 10 --loss 0.1 --session 20m0s --shape 0.6 --family mixed"
-	for _, want := range []string{"run: mixed, 10 minutes of faults,", "verdict: invariants held; what was acknowledged was found\n", "replay: " + replay + "\n"} {
+	for _, want := range []string{"run: mixed, 10 minutes of faults,", fmt.Sprintf("verdict: invariants held; what was acknowledged was found, %d peers and items\n", r.Demanded), "replay: " + replay + "\n"} {
 		if !strings.Contains(people.stdout, want) || r.Replay != replay {
 			t.Errorf("replay %q and, in place of %q:\n%s", r.Replay, want, people.stdout)
 		}
 	}
-	if r.Nodes != 8 || r.GetPeers.Count == 0 || r.Load.Mean == 0 || r.Tables.Contacts == 0 || !strings.Contains(people.stdout, r.TraceHash) {
+	if r.Nodes != 8 || r.Demanded == 0 || r.GetPeers.Count == 0 || r.Load.Mean == 0 || r.Tables.Contacts == 0 || !strings.Contains(people.stdout, r.TraceHash) {
 		t.Errorf("%+v, after\n%s", r, people.stdout)
 	}
 }
@@ -125,7 +126,7 @@ func TestSimIsInterrupted(t *testing.T) {
 func TestWrongUsageOfSim(t *testing.T) {
 	for _, args := range [][]string{
 		{"--scenario", "disaster"}, {"--nodes", "2"}, {"--seed", "-1"}, {"--minutes", "0"}, {"--loss", "1"}, {"--loss", "x"},
-		{"--session", "1s"}, {"--shape", "0"}, {"--shape", "NaN"}, {"--shape", "0.5"}, {"--scenario", "loss", "--shape", "0.5"}, {"--family", "appletalk"}, {"--soak", "0s"}, {"--soak", "-1s"},
+		{"--session", "1s"}, {"--session", "0s"}, {"--plot", ""}, {"--shape", "0"}, {"--shape", "NaN"}, {"--shape", "0.5"}, {"--scenario", "loss", "--shape", "0.5"}, {"--family", "appletalk"}, {"--soak", "0s"}, {"--soak", "-1s"},
 		{"--soak-seeds", "0"}, {"--soak", "1m", "--soak-seeds", "1"}, {"--soak", "1m", "--nodes", "10"}, {"more"},
 	} {
 		kadnode(t, append([]string{"sim"}, args...)...).expect(t, exitUsage, "kadnode sim --help")

@@ -43,6 +43,7 @@ func (w *world) final() {
 	}
 	w.checkTables()
 	demands := append(w.demandedPeers(), w.demandedItems()...)
+	w.report.demanded = len(demands)
 	for range finalTries {
 		for _, d := range demands {
 			if !d.met {

@@ -21,8 +21,9 @@ type Report struct {
 	Received  uint64  `json:"received"` // of these
 	TraceHash string  `json:"trace_hash"`
 	Settings
-	Verdict Verdict `json:"verdict"`
-	Replay  string  `json:"replay"` // the command that runs the same again
+	Verdict  Verdict `json:"verdict"`
+	Demanded int     `json:"demanded"` // peers and items acknowledged, and asked for when the world had settled
+	Replay   string  `json:"replay"`   // the command that runs the same again
 
 	// Lookups are for random ids, GetPeers for an info-hash of which a peer is up, announced
 	// and not the one who asks, Gets for an item that was stored less than two hours ago.
@@ -121,6 +122,7 @@ type recorder struct {
 	faults                        struct{ began, ended time.Duration } // virtual; 0: not yet
 	load                          Distribution
 	tables                        Tables
+	demanded                      int
 }
 
 type operations struct {
@@ -178,7 +180,7 @@ func (w *world) result(verdict Verdict) Report {
 		TraceHash: fmt.Sprintf("%016x", w.net.TraceHash()),
 		Lookups:   rec.lookups.result(), GetPeers: rec.getPeers.result(), Gets: rec.gets.result(), Puts: rec.puts.result(),
 		Load: rec.load, LoadOverTime: rec.minutes, Tables: rec.tables,
-		Settings: w.cfg.settings(), Verdict: verdict, Replay: w.replay,
+		Settings: w.cfg.settings(), Verdict: verdict, Demanded: rec.demanded, Replay: w.replay,
 	}
 	if rec.compared > 0 {
 		r.Exact = rec.exact / float64(rec.compared)

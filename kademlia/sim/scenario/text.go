@@ -16,8 +16,10 @@ func (r *Report) text() string {
 		return "interrupted; this is what has come until then"
 	case r.SkipFinal:
 		return "invariants held; whether what was acknowledged is found was not asked, since --skip-final"
+	case r.Demanded == 0:
+		return "invariants held; nothing was acknowledged that could be asked for"
 	}
-	return "invariants held; what was acknowledged was found"
+	return fmt.Sprintf("invariants held; what was acknowledged was found, %d peers and items", r.Demanded)
 }
 
 // String returns the report in lines for people.
