@@ -38,6 +38,9 @@ func flood(t *testing.T, s *Swarms, n int, addr func(int) netip.AddrPort) (taken
 
 // One subnet that announces a million info-hashes fills a small part of the store.
 func TestOneSubnetTakesAPartOfTheStore(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine")
+	}
 	for name, addr := range map[string]func(int) netip.AddrPort{
 		"a /24": func(i int) netip.AddrPort {
 			return netip.AddrPortFrom(netip.AddrFrom4([4]byte{20, 1, 2, byte(i)}), 6881)

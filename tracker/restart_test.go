@@ -130,6 +130,9 @@ func TestFewerAreTrackedThanBefore(t *testing.T) {
 }
 
 func TestRestoredAreNotAnnouncedAtOnce(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine")
+	}
 	w := newWorld(t, 30, Config{})
 	dir := t.TempDir()
 	m, _ := w.durableMember(dir)

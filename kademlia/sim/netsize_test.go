@@ -78,6 +78,9 @@ func TestUpkeepTellsTheSizeOfTheNetwork(t *testing.T) {
 }
 
 func TestSizeOfAnIPv6Network(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine")
+	}
 	w := build(t, Config{Nodes: 300, IPv6: true})
 	checkSizeFromLookups(t, w)
 	checkSizeFromUpkeep(t, w)

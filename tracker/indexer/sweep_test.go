@@ -3,6 +3,7 @@ package indexer
 import (
 	"encoding/binary"
 	"errors"
+	"flag"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -29,15 +30,16 @@ func (r *run) check(p Progress, wantShare, maxQueries float64, maxAsked uint64) 
 	}
 }
 
+var sweptNodes = flag.Int("nodes", 4000, "nodes of the world of TestSweepFindsEverything")
+
 // One sweep finds what there is, and asks every node once.
+//
+//	go test ./tracker/indexer -run SweepFindsEverything -v -args -nodes 10000
 func TestSweepFindsEverything(t *testing.T) {
 	if raceEnabled {
 		t.Skip("it is about numbers, and one goroutine")
 	}
-	nodes, hashes := 10_000, 50_000
-	if testing.Short() {
-		nodes, hashes = 500, 2500
-	}
+	nodes, hashes := *sweptNodes, 5**sweptNodes
 	r := newWorld(t, nodes, hashes, false).sweep(nil)
 	p := r.toEnd()
 	r.check(p, .99, 1.3, 1)
