@@ -179,6 +179,7 @@ func addSocket(t, s *udp.Stats) {
 	t.ReceiveErrors += s.ReceiveErrors
 	t.SendDrops += s.SendDrops
 	t.SendErrors += s.SendErrors
+	t.ReceiveRoom += s.ReceiveRoom
 	t.Refusing = max(t.Refusing, s.Refusing)
 }
 

@@ -147,9 +147,12 @@ func (r *batched) readBacklog(fd uintptr) {
 	}
 }
 
-func (r *batched) overflows() (n uint64) {
-	_ = r.raw.Control(func(fd uintptr) { n = uint64(readMemInfo(fd)[unix.SK_MEMINFO_DROPS]) })
-	return n
+func (r *batched) room() (bytes, overflows uint64) {
+	_ = r.raw.Control(func(fd uintptr) {
+		info := readMemInfo(fd)
+		bytes, overflows = uint64(info[unix.SK_MEMINFO_RCVBUF]), uint64(info[unix.SK_MEMINFO_DROPS])
+	})
+	return bytes, overflows
 }
 
 // readMemInfo returns what the kernel says of the memory of a socket; zeros if it does not.

@@ -74,7 +74,7 @@ func (p *plain) poll() (int, error) {
 
 func (p *plain) backlog() float64 { return 0 }
 
-func (p *plain) overflows() uint64 { return 0 }
+func (p *plain) room() (bytes, overflows uint64) { return 0, 0 }
 
 func (p *plain) refuse(int, *krpc.Preferred) {}
 

@@ -70,7 +70,7 @@ func TestFlush(t *testing.T) {
 			if got := slices.Compact(*offered); !slices.Equal(got, tc.offered) {
 				t.Errorf("offered %v, want %v", got, tc.offered)
 			}
-			if got := s.Stats(); got != tc.want {
+			if got := s.counters.snapshot(); got != tc.want {
 				t.Errorf("stats %+v, want %+v", got, tc.want)
 			}
 			if len(o.Buffer()) != 0 || o.queue.queued != 0 {
@@ -106,7 +106,7 @@ func TestSendDoesNotWaitForAFullBuffer(t *testing.T) {
 		return one
 	}
 	expectError(t, s.Send(s.LocalAddr(), []byte("x")), syscall.EAGAIN)
-	if got, want := s.Stats(), (Stats{SendDrops: 1}); got != want {
+	if got, want := s.counters.snapshot(), (Stats{SendDrops: 1}); got != want {
 		t.Errorf("stats %+v, want %+v", got, want)
 	}
 }

@@ -133,9 +133,9 @@ type link interface {
 	// backlog returns the share of the receive buffer that is waiting to be read, 0 where the
 	// system does not tell.
 	backlog() float64
-	// overflows returns how many datagrams the kernel has dropped on the way into the receive
-	// buffer. Any goroutine may call it.
-	overflows() uint64
+	// room returns the size of the receive buffer, as the kernel counts, and how many datagrams it
+	// has dropped on the way there; 0 where the system does not tell. Any goroutine may call it.
+	room() (bytes, overflows uint64)
 	// refuse has the kernel drop all queries but one in 2^level, and those of sources that are
 	// preferred if p is not nil, instead of taking them in, where the system can. 0 ends that.
 	refuse(level int, p *krpc.Preferred)
@@ -256,7 +256,9 @@ func (s *Socket) Send(to netip.AddrPort, b []byte) error {
 func (s *Socket) Stats() Stats {
 	st := s.counters.snapshot()
 	for i, l := range s.links {
-		st.Overflows += l.overflows()
+		bytes, overflows := l.room()
+		st.ReceiveRoom += bytes
+		st.Overflows += overflows
 		st.Refusing = max(st.Refusing, s.refusals[i].share())
 	}
 	return st

@@ -17,7 +17,8 @@ type Stats struct {
 	SendDrops     uint64 // datagrams dropped because the send buffer or a queue was full
 	SendErrors    uint64 // datagrams not sent for other reasons
 
-	Refusing float64 // the share of strangers' queries that the kernel is told to drop now, by the reader that has it drop most
+	ReceiveRoom uint64  // bytes of memory that what waits for the readers may take, twice the size asked for if it was granted; until Close, on Linux
+	Refusing    float64 // the share of strangers' queries that the kernel is told to drop now, by the reader that has it drop most
 }
 
 // counters are the live Stats. The readers add to those of the regular path

@@ -58,3 +58,14 @@ func TestSocketSaysThatItIsStrained(t *testing.T) {
 		}
 	}
 }
+
+// Who asks for less room than any kernel refuses gets it, for each reader.
+func TestRoomIsWhatTheKernelGrants(t *testing.T) {
+	const size = 128 << 10
+	for _, readers := range []int{1, 3} {
+		s := listen(t, loopback4, Config{Readers: readers, ReceiveBuffer: size})
+		if got, want := s.Stats().ReceiveRoom, uint64(readers*2*size); got != want {
+			t.Errorf("%d readers: room of %d bytes, want %d", readers, got, want)
+		}
+	}
+}
