@@ -24,34 +24,28 @@ const (
 	joinTimeout = 60 * time.Second
 )
 
-// Binary builds kadnode and returns its path. Under go test -race it has the race
-// detector too. The main module is found from the directory of any module that
-// depends on it.
+// Binary builds kadnode and returns its path. The main module is found from the
+// directory of any module that depends on it.
 func Binary(t testing.TB) string {
 	t.Helper()
 	root, err := Output(exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/kadnode/kadnode"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := strings.TrimSpace(string(root))
-	if raceEnabled {
-		return build(t, dir, "./cmd/kadnode", "CGO_ENABLED=1", "-race")
-	}
-	return Build(t, dir, "./cmd/kadnode")
+	return Build(t, strings.TrimSpace(string(root)), "./cmd/kadnode")
 }
 
-// Build compiles a program of the module in dir, without cgo, and returns its path.
+// Build compiles a program of the module in dir and returns its path. Under go test
+// -race it has the race detector too, else it is without cgo.
 func Build(t testing.TB, dir, pkg string) string {
 	t.Helper()
-	return build(t, dir, pkg, "CGO_ENABLED=0")
-}
-
-func build(t testing.TB, dir, pkg, env string, flags ...string) string {
-	t.Helper()
 	bin := filepath.Join(t.TempDir(), filepath.Base(pkg))
-	cmd := exec.Command("go", append(append([]string{"build", "-o", bin}, flags...), pkg)...)
+	cmd := exec.Command("go", "build", "-o", bin, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if raceEnabled {
+		cmd = exec.Command("go", "build", "-race", "-o", bin, pkg)
+	}
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), env)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", pkg, err, out)
 	}

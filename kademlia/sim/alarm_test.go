@@ -16,9 +16,6 @@ var honest = flag.Int("honest", 500, "nodes of an honest world that is to raise 
 //
 //	go test ./kademlia/sim -run RaiseNoAlarm -v -args -honest 5000
 func TestHonestWorldsRaiseNoAlarm(t *testing.T) {
-	if raceEnabled {
-		t.Skip("it is about numbers, and one goroutine")
-	}
 	w := build(t, Config{Nodes: *honest})
 	w.Clock.Run(30 * time.Minute)
 	stop := w.Churn(time.Hour, nil)

@@ -20,6 +20,7 @@ func closestOfAll(w *World, target krpc.ID, k int) (all []krpc.NodeInfo) {
 }
 
 func TestClosestIsTheTruth(t *testing.T) {
+	withoutRace(t)
 	w := New(Config{Seed: *seed})
 	check := func(when string) {
 		t.Helper()
@@ -31,7 +32,7 @@ func TestClosestIsTheTruth(t *testing.T) {
 		}
 	}
 	check("empty")
-	for range scaled(300) {
+	for range 300 {
 		w.Grow()
 	}
 	check("grown")

@@ -19,9 +19,6 @@ func heap() uint64 {
 
 // What a node costs follows what it knows, not what it may remember.
 func TestMemoryOfANode(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector has memory of its own")
-	}
 	const nodes = 1000
 	before := heap()
 	w := build(t, Config{Nodes: nodes})
@@ -41,9 +38,6 @@ func TestMemoryOfANode(t *testing.T) {
 
 // A node that looks up much starts ever closer to its targets.
 func TestLookupsOfANodeThatRemembers(t *testing.T) {
-	if raceEnabled {
-		t.Skip("tables have room for all of a scaled-down world")
-	}
 	w := build(t, Config{Nodes: 1000})
 	measured := func(memory int) (hops, queries float64) {
 		const lookups = 300

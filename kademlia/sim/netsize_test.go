@@ -71,16 +71,13 @@ func checkSizeFromUpkeep(t *testing.T, w *World) {
 
 // The upkeep of an hour is enough to know how large the network is.
 func TestUpkeepTellsTheSizeOfTheNetwork(t *testing.T) {
-	if testing.Short() || raceEnabled {
+	if testing.Short() {
 		t.Skip("an hour of so many nodes takes too long")
 	}
 	checkSizeFromUpkeep(t, build(t, Config{Nodes: 500}))
 }
 
 func TestSizeOfAnIPv6Network(t *testing.T) {
-	if raceEnabled {
-		t.Skip("one goroutine")
-	}
 	w := build(t, Config{Nodes: 300, IPv6: true})
 	checkSizeFromLookups(t, w)
 	checkSizeFromUpkeep(t, w)

@@ -23,26 +23,26 @@ var (
 //
 //	go test ./kademlia/sim -run Settles -v -timeout 1h -args -nodes 100000 -lookups 10000
 func TestWorldSettles(t *testing.T) {
+	withoutRace(t)
 	const memory = 15 << 28 // of 4 GiB, what Go may take before it collects more often
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memory))
 	before, began := heap(), time.Now()
-	nodes := scaled(*nodes)
-	w := BuildGrowing(Config{Nodes: nodes, Seed: *seed}, *growth, *settle)
+	w := BuildGrowing(Config{Nodes: *nodes, Seed: *seed}, *growth, *settle)
 	built := time.Since(began)
 	t.Logf("-seed=%d: %d nodes, there and settled after %v of virtual time, %d datagrams and %v",
-		*seed, nodes, w.Clock.Now().Sub(start).Round(time.Second), w.Net.Stats().Sent, built.Round(time.Second))
+		*seed, *nodes, w.Clock.Now().Sub(start).Round(time.Second), w.Net.Stats().Sent, built.Round(time.Second))
 
 	r := w.MeasureLookupsEvery(time.Millisecond, *lookups)
 	t.Log(r)
-	t.Logf("hops / log2(N) = %.3f; %v in all", r.Hops/math.Log2(float64(nodes)), time.Since(began).Round(time.Second))
+	t.Logf("hops / log2(N) = %.3f; %v in all", r.Hops/math.Log2(float64(*nodes)), time.Since(began).Round(time.Second))
 	if r.ExactShare() < .99 {
 		t.Errorf("%.2f%% of the lookups end at the true closest nodes, want 99%%", 100*r.ExactShare())
 	}
 
 	resident, peak := residentKB("VmRSS:"), residentKB("VmHWM:")
-	each := (heap() - before) / uint64(nodes)
+	each := (heap() - before) / uint64(*nodes)
 	t.Logf("%d bytes a node; resident: %d MB, at most %d MB", each, resident>>10, peak>>10)
-	if each > 32<<10 && !raceEnabled {
+	if each > 32<<10 {
 		t.Errorf("%d bytes a node", each)
 	}
 	runtime.KeepAlive(w)

@@ -26,6 +26,9 @@ type library struct {
 
 func newLibrary(t testing.TB, nodes int, cfg Config) *library {
 	t.Helper()
+	if raceEnabled {
+		t.Skip("hours of a network in one goroutine")
+	}
 	l := &library{t: t}
 	l.World = sim.Build(sim.Config{Nodes: nodes, Seed: 1, Setup: func(n *kademlia.Node) {
 		c := cfg

@@ -71,9 +71,6 @@ func TestResumeFindsTheRest(t *testing.T) {
 
 // Whoever was visited may be asked again when its interval is over.
 func TestResumeMuchLater(t *testing.T) {
-	if raceEnabled {
-		t.Skip("one goroutine")
-	}
 	w := smallWorld(t, 40, false) // seven hours of many nodes take long
 	first := w.interrupted(.5, Checkpoint{})
 	at := saved(t, first.Checkpoint())

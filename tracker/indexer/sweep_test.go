@@ -36,9 +36,6 @@ var sweptNodes = flag.Int("nodes", 4000, "nodes of the world of TestSweepFindsEv
 //
 //	go test ./tracker/indexer -run SweepFindsEverything -v -args -nodes 10000
 func TestSweepFindsEverything(t *testing.T) {
-	if raceEnabled {
-		t.Skip("it is about numbers, and one goroutine")
-	}
 	nodes, hashes := *sweptNodes, 5**sweptNodes
 	r := newWorld(t, nodes, hashes, false).sweep(nil)
 	p := r.toEnd()

@@ -30,6 +30,9 @@ type world struct {
 // the eight nodes closest to it.
 func newWorld(t testing.TB, nodes, hashes int, v6 bool) *world {
 	t.Helper()
+	if raceEnabled {
+		t.Skip("a world in one goroutine")
+	}
 	t.Logf("%d nodes, %d info-hashes, -seed=%d", nodes, hashes, *seed)
 	w := &world{t: t, v6: v6, hashes: make(map[krpc.ID]struct{})}
 	attached := uint64(0)
@@ -43,13 +46,9 @@ func newWorld(t testing.TB, nodes, hashes int, v6 bool) *world {
 	return w
 }
 
-// smallWorld is newWorld with five info-hashes a node. The race detector makes ten
-// seconds of one, so that it gets smaller ones.
+// smallWorld is newWorld with five info-hashes a node.
 func smallWorld(t testing.TB, nodes int, v6 bool) *world {
 	t.Helper()
-	if raceEnabled {
-		nodes = max(nodes/4, min(nodes, 100))
-	}
 	return newWorld(t, nodes, 5*nodes, v6)
 }
 
