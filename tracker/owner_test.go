@@ -39,7 +39,7 @@ func flood(t *testing.T, s *Swarms, n int, addr func(int) netip.AddrPort) (taken
 // One subnet that announces a million info-hashes fills a small part of the store.
 func TestOneSubnetTakesAPartOfTheStore(t *testing.T) {
 	if raceEnabled {
-		t.Skip("one goroutine")
+		t.Skip("in one goroutine the race detector finds nothing")
 	}
 	for name, addr := range map[string]func(int) netip.AddrPort{
 		"a /24": func(i int) netip.AddrPort {

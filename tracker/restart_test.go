@@ -131,7 +131,7 @@ func TestFewerAreTrackedThanBefore(t *testing.T) {
 
 func TestRestoredAreNotAnnouncedAtOnce(t *testing.T) {
 	if raceEnabled {
-		t.Skip("one goroutine")
+		t.Skip("in one goroutine the race detector finds nothing")
 	}
 	w := newWorld(t, 30, Config{})
 	dir := t.TempDir()

@@ -212,7 +212,7 @@ func (r *reflector) shortest() map[string]krpc.Message {
 // and no more than ten times what came, however long the item is and however often he asks.
 func TestAmplificationOfAskingAgain(t *testing.T) {
 	if raceEnabled {
-		t.Skip("one goroutine")
+		t.Skip("in one goroutine the race detector finds nothing")
 	}
 	for _, v6 := range []bool{false, true} {
 		for _, k := range []int{8, 20} {
@@ -260,7 +260,7 @@ func (r *reflector) askAgain(from netip.AddrPort, item krpc.ID, times int, tids 
 // go on is among it.
 func TestAmplificationIsBounded(t *testing.T) {
 	if raceEnabled {
-		t.Skip("one goroutine")
+		t.Skip("in one goroutine the race detector finds nothing")
 	}
 	for _, tt := range []struct {
 		name string

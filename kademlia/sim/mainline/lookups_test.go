@@ -144,7 +144,7 @@ func TestColdStart(t *testing.T) {
 // The same seed gives the same datagrams at the same times; another one does not.
 func TestRunsRepeatThemselves(t *testing.T) {
 	if raceEnabled {
-		t.Skip("one goroutine")
+		t.Skip("in one goroutine the race detector finds nothing")
 	}
 	hashes := func(seed uint64) (h [2]uint64) {
 		for i, r := range Run(Hostile(1000, seed), 50, KadNode("kadnode", nil), Libtorrent()) {

@@ -143,7 +143,7 @@ func TestPeersAreFoundUnderChurn(t *testing.T) {
 // A few programs that hold many items are asked for all of them, whatever they allow strangers.
 func TestManyItems(t *testing.T) {
 	if raceEnabled {
-		t.Skip("one goroutine")
+		t.Skip("in one goroutine the race detector finds nothing")
 	}
 	s, _ := Named("calm")
 	r := run(t, Config{Scenario: s, Seed: 1, Nodes: 3, Length: 5 * time.Minute, Lookups: 100_000, SkipFinal: true})
