@@ -25,7 +25,7 @@ func (w *World) Revive(h *Host, saved bool) {
 	}
 	w.revived++
 	h.Down = false
-	h.Net = w.Net.Host(h.Addr, h.deliver)
+	h.Net = w.Net.Host(h.Addr, nil)
 	w.install(h, state, rand.New(rand.NewPCG(^w.cfg.Seed, w.revived)))
 	h.Start()
 }

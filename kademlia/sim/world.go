@@ -107,7 +107,7 @@ func (w *World) Link() simnet.Link { return w.cfg.Link }
 // Grow adds a node that joins through up to three others.
 func (w *World) Grow() *Host {
 	h := w.place()
-	h.Net = w.Net.Host(h.Addr, h.deliver)
+	h.Net = w.Net.Host(h.Addr, nil)
 	w.start(h)
 	return h
 }
@@ -117,7 +117,7 @@ func (w *World) Grow() *Host {
 func (w *World) GrowBehindNAT(kind simnet.NATKind) *Host {
 	h := w.place()
 	inside := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 2}), simnet.Port)
-	h.Net = w.Net.NATHost(h.Addr, inside, kind, simnet.DefaultNATLifetime, h.deliver)
+	h.Net = w.Net.NATHost(h.Addr, inside, kind, simnet.DefaultNATLifetime, nil)
 	w.start(h)
 	return h
 }
@@ -134,11 +134,6 @@ func (w *World) nextAddr() netip.AddrPort {
 	return simnet.Addr(i)
 }
 
-// deliver is the PacketFunc of a host, whose node comes after it.
-func (h *Host) deliver(now time.Time, from netip.AddrPort, b []byte, out krpc.Outbox) {
-	h.Node.Deliver(now, from, b, out)
-}
-
 // start puts a new node on h and lets it join.
 func (w *World) start(h *Host) {
 	w.install(h, kademlia.NodeState{}, rand.New(rand.NewPCG(w.cfg.Seed, uint64(w.grown)+1)))
@@ -146,7 +141,7 @@ func (w *World) start(h *Host) {
 	h.Start()
 }
 
-// install puts a node on h.
+// install puts a node on h, and has what arrives there delivered to it.
 func (w *World) install(h *Host, state kademlia.NodeState, rng *rand.Rand) {
 	cfg := kademlia.NodeConfig{
 		Transport: h.Net,
@@ -171,6 +166,7 @@ func (w *World) install(h *Host, state kademlia.NodeState, rng *rand.Rand) {
 	if h.Node, err = kademlia.NewNode(cfg); err != nil {
 		panic(err)
 	}
+	h.Net.SetDeliver(h.Node.Deliver)
 	if w.cfg.Setup != nil {
 		w.cfg.Setup(h.Node)
 	}

@@ -61,6 +61,10 @@ func (h *Host) refuses(to netip.AddrPort, b []byte) error {
 	return nil
 }
 
+// SetDeliver has what arrives from now on go to deliver: whatever has h as its transport is made
+// after it.
+func (h *Host) SetDeliver(deliver krpc.PacketFunc) { h.deliver = deliver }
+
 // SetLink gives the datagrams that h sends conditions of their own, in place of
 // the network's.
 func (h *Host) SetLink(link Link) { h.link = &link }

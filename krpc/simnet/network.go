@@ -39,7 +39,8 @@ func NewNetwork(clock *Clock, rng *rand.Rand, link Link) *Network {
 func (n *Network) SetLink(link Link) { n.link = link }
 
 // Host attaches a host to the network. deliver is called from the event of each
-// datagram that arrives at addr, never from within Send.
+// datagram that arrives at addr, never from within Send. It may be nil, and set by SetDeliver before
+// anything arrives.
 //
 // It panics if addr is not a single host's address and port or is taken: the
 // program has laid out its network wrongly.

@@ -217,6 +217,18 @@ func TestClosedAndDownHosts(t *testing.T) {
 	}
 }
 
+func TestWhatIsInFlightGoesToWhoDeliverIsSetTo(t *testing.T) {
+	w := newWorld(1, Link{})
+	a, b := w.inbox(Addr(0)), w.Host(Addr(1), nil)
+	send(t, a, Addr(1), "x")
+	var got []string
+	b.SetDeliver(func(_ time.Time, _ netip.AddrPort, p []byte, _ krpc.Outbox) { got = append(got, string(p)) })
+	w.clock.Run(time.Second)
+	if len(got) != 1 || got[0] != "x" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestHostMayCloseWhileItIsDeliveredTo(t *testing.T) {
 	w := newWorld(1, Link{})
 	a := w.inbox(Addr(0))
