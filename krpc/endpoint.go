@@ -103,26 +103,27 @@ type EndpointConfig struct {
 // Handler and replies to the Observer of the query they belong to. It is passive
 // (no goroutine, no socket) and safe for concurrent use.
 type Endpoint struct {
+	// What each datagram touches comes first.
 	cfg       EndpointConfig
 	version   []byte
-	pingLen   int // of our pings, in bytes
-	counters  counters
 	limiter   atomic.Pointer[Limiter]
 	strainer  Strainer // the transport, if it is one
 	strangers strangers
+	epoch     epoch
+	heard     atomic.Int64 // when a query of ours was last answered, since epoch
+	counters  counters
+	pingLen   int // of our pings, in bytes
 	// asked is who has asked while there was no flood, and who keeps asking in one, by the hash of
 	// cfg.Proven. It is nil if there is none of these, or no strainer.
 	asked *sightings
 	held  held
-	epoch epoch
-	heard atomic.Int64 // when a query of ours was last answered, since epoch
 
 	mu      sync.Mutex // guards what follows
+	closed  bool
 	pending map[uint32]*transaction
+	rtt     RTT
 	strange backlog // of queries that wait for the limit on new remotes
 	unpaced backlog // of those that then wait for the pacer
-	rtt     RTT
-	closed  bool
 }
 
 // rttBounds are the bounds of the histograms of round-trip times, which share them.
@@ -130,13 +131,21 @@ var rttBounds = [...]float64{.005, .01, .025, .05, .1, .15, .2, .3, .5, .75, 1, 
 
 // NewEndpoint returns an Endpoint that is ready for Deliver and Query.
 func NewEndpoint(cfg EndpointConfig) *Endpoint {
+	e := new(Endpoint)
+	e.Init(cfg)
+	return e
+}
+
+// Init makes a zero Endpoint ready for Deliver and Query: one that is part of something else, whose
+// memory is then close to its own. It may not be copied from then on.
+func (e *Endpoint) Init(cfg EndpointConfig) {
 	if cfg.HardTimeout == 0 {
 		cfg.HardTimeout = DefaultHardTimeout
 	}
 	if cfg.MaxPending == 0 {
 		cfg.MaxPending = DefaultMaxPending
 	}
-	e := &Endpoint{cfg: cfg, pending: make(map[uint32]*transaction)}
+	e.cfg, e.pending = cfg, make(map[uint32]*transaction)
 	e.strange = backlog{e: e, reserve: (*Endpoint).reserveRemote, next: (*transaction).awaitPacer}
 	e.unpaced = backlog{e: e, reserve: (*Endpoint).reservePace, next: (*transaction).depart}
 	e.limiter.Store(cfg.Limiter)
@@ -150,7 +159,6 @@ func NewEndpoint(cfg EndpointConfig) *Endpoint {
 	}
 	e.pingLen = len(e.appendPing(nil, ID{}, 0))
 	e.counters.rtt = NewHistogram(rttBounds[:]...)
-	return e
 }
 
 // SetLimiter replaces the limit on the queries of each source; nil means none.

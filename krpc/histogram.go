@@ -9,8 +9,9 @@ import (
 // It is safe for concurrent use.
 type Histogram struct {
 	bounds []float64
-	counts []atomic.Uint64 // one more than bounds: the last is for all above
-	sum    atomic.Uint64   // the bits of a float64
+	// counts are two more than bounds: the first is the sum, as the bits of a float64, and the
+	// last is for all above.
+	counts []atomic.Uint64
 }
 
 // HistogramSnapshot is a copy of a Histogram. Counts[i] observations were at
@@ -23,19 +24,20 @@ type HistogramSnapshot struct {
 
 // NewHistogram returns a Histogram with ascending upper bounds.
 func NewHistogram(bounds ...float64) *Histogram {
-	return &Histogram{bounds: bounds, counts: make([]atomic.Uint64, len(bounds)+1)}
+	return &Histogram{bounds: bounds, counts: make([]atomic.Uint64, len(bounds)+2)}
 }
 
 // Observe counts v.
 func (h *Histogram) Observe(v float64) {
-	i := 0
-	for i < len(h.bounds) && v > h.bounds[i] {
+	i := 1
+	for i <= len(h.bounds) && v > h.bounds[i-1] {
 		i++
 	}
 	h.counts[i].Add(1)
+	sum := &h.counts[0]
 	for {
-		old := h.sum.Load()
-		if h.sum.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+v)) {
+		old := sum.Load()
+		if sum.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+v)) {
 			return
 		}
 	}
@@ -43,11 +45,11 @@ func (h *Histogram) Observe(v float64) {
 
 // Snapshot returns a copy of the counts.
 func (h *Histogram) Snapshot() HistogramSnapshot {
-	s := HistogramSnapshot{Bounds: h.bounds, Counts: make([]uint64, len(h.counts))}
-	for i := range h.counts {
-		s.Counts[i] = h.counts[i].Load()
+	s := HistogramSnapshot{Bounds: h.bounds, Counts: make([]uint64, len(h.counts)-1)}
+	for i := range s.Counts {
+		s.Counts[i] = h.counts[i+1].Load()
 	}
-	s.Sum = math.Float64frombits(h.sum.Load())
+	s.Sum = math.Float64frombits(h.counts[0].Load())
 	return s
 }
 

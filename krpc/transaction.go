@@ -13,10 +13,11 @@ import (
 type transaction struct {
 	e        *Endpoint
 	id       uint32
+	tid      [4]byte // the same
 	to       netip.AddrPort
-	method   Method
 	observer Observer
 	packet   []byte
+	method   Method
 
 	// e.mu guards what follows.
 	phase phase
@@ -58,9 +59,8 @@ func (e *Endpoint) query(to netip.AddrPort, q *Message, o Observer, later bool) 
 	if err := tx.open(); err != nil {
 		return err
 	}
-	var tid [4]byte
-	binary.BigEndian.PutUint32(tid[:], tx.id)
-	q.Kind, q.TID, q.Version, q.ReadOnly = KindQuery, tid[:], e.version, e.cfg.ReadOnly
+	binary.BigEndian.PutUint32(tx.tid[:], tx.id)
+	q.Kind, q.TID, q.Version, q.ReadOnly = KindQuery, tx.tid[:], e.version, e.cfg.ReadOnly
 	tx.packet = q.Append(make([]byte, 0, q.length()))
 	if later {
 		return e.strange.enter(tx, now)
