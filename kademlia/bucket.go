@@ -46,9 +46,31 @@ func (b *bucket) yields(c contact, k int) int {
 	return -1
 }
 
+// index returns the index of the live contact with this id in b, the i-th bucket; -1 if there is
+// none.
+func (b *bucket) index(id *krpc.ID, i int) int {
+	if j := indexByKey(b.keys, b.live, id, i); j >= 0 {
+		return j
+	}
+	if j := indexID(b.live[len(b.keys):], *id); j >= 0 {
+		return len(b.keys) + j
+	}
+	return -1
+}
+
+// find returns the contact with this id in b, the i-th bucket, live or a spare; nil if there is
+// none.
+func (b *bucket) find(id *krpc.ID, i int) *contact {
+	if j := b.index(id, i); j >= 0 {
+		return &b.live[j]
+	}
+	if j := indexID(b.spares, *id); j >= 0 {
+		return &b.spares[j]
+	}
+	return nil
+}
+
 func indexID(list []contact, id krpc.ID) int {
-	// By index: views read here what the table writes, and may not touch more of
-	// a contact than its id.
 	for i := range list {
 		if list[i].id == id {
 			return i

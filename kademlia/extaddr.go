@@ -20,25 +20,6 @@ const (
 	voteCooldown = 10 * time.Minute
 )
 
-// network is one of voters: the first bytes of its addresses. All voters are of one family.
-type network [8]byte
-
-func networkOf(a netip.Addr) (n network) {
-	b := subnetOf(a).Addr().As16()
-	if a.Is4() {
-		copy(n[:], b[12:])
-	} else {
-		copy(n[:], b[:])
-	}
-	return n
-}
-
-// vote says which of the seen addresses a network sees us at.
-type vote struct {
-	voter network
-	seen  uint8
-}
-
 // seenAddr is an address that so many votes are for.
 type seenAddr struct {
 	addr  netip.Addr
@@ -49,7 +30,8 @@ type seenAddr struct {
 // Each network has one vote, the winner needs two thirds of them, and a change
 // needs more votes than the first choice does. It is not safe for concurrent use.
 type addrVotes struct {
-	votes   []vote     // oldest first
+	voters  []uint32   // the digests of their networks, oldest vote first
+	votes   []uint8    // in the same order: which of seen each one is for
 	seen    []seenAddr // no more than there may be votes
 	current netip.Addr
 	changed time.Time
@@ -62,15 +44,15 @@ func (v *addrVotes) add(voter, addr netip.Addr, now time.Time) bool {
 	if voter.Is4() != addr.Is4() || krpc.Class(addr) != krpc.AddrClassPublic || krpc.Class(voter) != krpc.AddrClassPublic {
 		return false
 	}
-	n := networkOf(voter)
-	if i := slices.IndexFunc(v.votes, func(o vote) bool { return o.voter == n }); i >= 0 {
+	own := digest(networkIn(voter.As16()))
+	if i := slices.Index(v.voters, own); i >= 0 {
 		v.withdraw(i)
 	} else if len(v.votes) == maxVoters {
 		v.withdraw(0)
 	}
 	i := v.index(addr)
 	v.seen[i].votes++
-	v.votes = append(v.votes, vote{n, uint8(i)})
+	v.voters, v.votes = append(v.voters, own), append(v.votes, uint8(i))
 	if addr == v.current || !v.wins(v.seen[i].votes, now) {
 		return false
 	}
@@ -80,8 +62,8 @@ func (v *addrVotes) add(voter, addr netip.Addr, now time.Time) bool {
 
 // withdraw takes back the i-th vote.
 func (v *addrVotes) withdraw(i int) {
-	v.seen[v.votes[i].seen].votes--
-	v.votes = slices.Delete(v.votes, i, i+1)
+	v.seen[v.votes[i]].votes--
+	v.voters, v.votes = slices.Delete(v.voters, i, i+1), slices.Delete(v.votes, i, i+1)
 }
 
 // index returns the place of addr among those seen. It takes one that nobody votes for any

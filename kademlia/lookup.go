@@ -33,45 +33,6 @@ const (
 	satedShells = 3
 )
 
-// candidateState is how far a lookup has come with a candidate.
-type candidateState uint8
-
-const (
-	fresh   candidateState = iota // not asked yet
-	asked                         // within its soft timeout
-	stalled                       // past it
-	resent                        // asked once more, within the soft timeout again
-	silent                        // past all of them: a late reply still counts
-	replied
-	failed
-)
-
-// candidate is a node that a lookup has heard of. In a world that forms every node has some
-// dozens, so it is laid out to be small.
-type candidate struct {
-	compact
-	depth  uint16 // hops from us: 1 for a contact of ours
-	tries  uint8
-	state  candidateState
-	slow   bool    // others as close are quicker
-	bound  bool    // BEP 42 allows its id at its address
-	answer *answer // nil if it had nothing that is kept
-}
-
-// answer is what is kept of a candidate's reply.
-type answer struct {
-	token []byte
-	hearsay
-}
-
-// token returns what the candidate gave to store with; nil if it gave nothing.
-func (c *candidate) token() []byte {
-	if c.answer == nil {
-		return nil
-	}
-	return c.answer.token
-}
-
 // lookup is the state of one iterative lookup (Maymounkov and Mazières, 2002,
 // section 2.3): which of the nodes heard of to ask next, and when it is over. It
 // knows no clock and no socket, and is not safe for concurrent use.
@@ -89,6 +50,7 @@ type lookup struct {
 	widest     int         // alpha at first, and again at the end
 	tokens     bool        // it ends with k tokens, or k nodes that give none
 	candidates []candidate // closest first
+	digests    []uint32    // of their networks, in the same order: candidates are many cache lines
 	queries    int
 	shell      int                // the last one that was widened to
 	shells     int                // that were widened to
@@ -110,7 +72,7 @@ func newLookup(target krpc.ID, k, alpha int) *lookup {
 // start takes in our own contacts. Of those as close as the alpha-th, in bits shared with
 // the target, the quickest are asked first. It changes the list.
 func (l *lookup) start(contacts []contactRTT) {
-	l.candidates = make([]candidate, 0, 2*MaxK)
+	l.candidates, l.digests = make([]candidate, 0, 2*MaxK), make([]uint32, 0, 2*MaxK)
 	contacts = slices.DeleteFunc(contacts, func(c contactRTT) bool { return !l.add(c.NodeInfo, 1) })
 	if len(l.candidates) <= l.alpha {
 		return
@@ -138,20 +100,27 @@ func (l *lookup) start(contacts []contactRTT) {
 // known, too far, or in the network of another candidate: the first one of a network
 // stays, or a liar could push out any other by naming its neighbours.
 func (l *lookup) add(n krpc.NodeInfo, depth int) bool {
-	at := sort.Search(len(l.candidates), func(i int) bool {
-		return krpc.CompareDistance(l.candidates[i].id, n.ID, l.target) >= 0
-	})
+	at := l.place(&n.ID)
 	found := at < len(l.candidates) && l.candidates[at].id == n.ID
 	if found || at == maxCandidates || l.fixed || l.shun != nil && l.shun(n.ID) {
 		return false
 	}
 	bound := ValidID(n.ID, n.Addr.Addr())
-	if l.taken(addressOf(n.Addr)) || !l.makeRoom(at, bound) {
+	c := candidate{compact: compactOf(n), depth: uint16(depth), bound: bound}
+	if l.taken(&c.address) || !l.makeRoom(at, bound) {
 		return false
 	}
-	l.candidates = slices.Insert(l.candidates, at, candidate{compact: compactOf(n), depth: uint16(depth), bound: bound})
+	l.candidates = slices.Insert(l.candidates, at, c)
+	l.digests = slices.Insert(l.digests, at, digest(networkIn(c.ip)))
 	l.settled = l.settled && l.living(at) >= l.k
 	return true
+}
+
+// place returns how many candidates are closer than id.
+func (l *lookup) place(id *krpc.ID) int {
+	return sort.Search(len(l.candidates), func(i int) bool {
+		return krpc.CompareDistance(l.candidates[i].id, *id, l.target) >= 0
+	})
 }
 
 // living returns how many of the n closest candidates have not failed.
@@ -167,11 +136,15 @@ func (l *lookup) living(n int) int {
 
 // taken tells whether a live candidate is at the same address, or in the same
 // network where that matters.
-func (l *lookup) taken(a address) bool {
+func (l *lookup) taken(a *address) bool {
 	network, public := networkIn(a.ip), diverse(a.addr())
-	for i := range l.candidates {
+	own := digest(network)
+	for i, d := range l.digests {
+		if d != own {
+			continue
+		}
 		c := &l.candidates[i]
-		if (c.address == a || public && networkIn(c.ip) == network) && c.state != failed && c.state != silent {
+		if (c.address == *a || public && networkIn(c.ip) == network) && c.state != failed && c.state != silent {
 			return true
 		}
 	}
@@ -190,6 +163,7 @@ func (l *lookup) makeRoom(at int, bound bool) bool {
 		return false
 	}
 	l.candidates = slices.Delete(l.candidates, i, i+1)
+	l.digests = slices.Delete(l.digests, i, i+1)
 	return true
 }
 
@@ -408,10 +382,8 @@ func (l *lookup) widen() (target krpc.ID, ask []krpc.NodeInfo) {
 
 // find returns the candidate with n's id and address, or nil.
 func (l *lookup) find(n krpc.NodeInfo) *candidate {
-	for i := range l.candidates {
-		if c := &l.candidates[i]; c.is(n) {
-			return c
-		}
+	if i := l.place(&n.ID); i < len(l.candidates) && l.candidates[i].is(n) {
+		return &l.candidates[i]
 	}
 	return nil
 }

@@ -24,6 +24,9 @@ func digest(network [16]byte) uint32 {
 
 var v4In6 = [12]byte{10: 0xff, 11: 0xff}
 
+// size returns the number of contacts.
+func (s *networks) size() int { return len(s.digests) }
+
 func (s *networks) add(c *contact) {
 	s.digests = append(s.digests, digest(networkIn(c.ip)))
 	if c.secure {
@@ -67,6 +70,6 @@ func (t *table) admits(n krpc.NodeInfo) bool {
 	if t.has(networkIn(n.Addr.Addr().As16())) {
 		return false
 	}
-	bound, all := t.networks.bound, len(t.networks.digests)
+	bound, all := t.networks.bound, t.size()
 	return !t.strict || !areMost(bound, all) || areMost(bound, all+1) || ValidID(n.ID, n.Addr.Addr())
 }

@@ -112,9 +112,9 @@ func (c *NodeConfig) withDefaults() (NodeConfig, error) {
 // Node is a DHT node at one address. It is passive and safe for concurrent use;
 // see the package comment.
 type Node struct {
+	endpoint  krpc.Endpoint
 	cfg       NodeConfig
 	v6        bool
-	endpoint  *krpc.Endpoint
 	handlers  [krpc.NumMethods]HandlerFunc // fixed once started
 	siblings  []*Node                      // of the same program; fixed once started
 	onContact []func(krpc.NodeInfo)        // are told of new contacts; fixed once started
@@ -177,7 +177,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	for i := range seed {
 		seed[i] = byte(n.rng.Uint32())
 	}
-	n.endpoint = krpc.NewEndpoint(krpc.EndpointConfig{
+	n.endpoint.Init(krpc.EndpointConfig{
 		Transport: cfg.Transport, Clock: cfg.Clock, Handler: n, Rand: rand.New(rand.NewChaCha8(seed)),
 		Limiter: cfg.Limiter, Proven: cfg.Proven, Pacer: cfg.Pacer, Remotes: cfg.Remotes, Blocklist: cfg.Blocklist,
 		Version: cfg.Version, ReadOnly: cfg.ReadOnly, HardTimeout: cfg.HardTimeout,
@@ -320,6 +320,9 @@ func (n *Node) Close() {
 	n.endpoint.Close()
 }
 
+// keptEffects is the number of effects that a node keeps the room for.
+const keptEffects = 8
+
 // unlock publishes the table, frees mu and makes the effects that were queued
 // under it.
 func (n *Node) unlock() {
@@ -337,6 +340,10 @@ func (n *Node) unlock() {
 			f()
 		}
 		n.mu.Lock()
+		if n.effects == nil && cap(effects) <= keptEffects {
+			clear(effects)
+			n.effects = effects[:0]
+		}
 	}
 	n.draining = false
 	n.mu.Unlock()
@@ -345,7 +352,7 @@ func (n *Node) unlock() {
 // publish makes the view that queries are answered from current.
 func (n *Node) publish() *view {
 	if n.table.dirty {
-		before := n.view.Load().size()
+		before := n.view.Load().size
 		n.view.Store(n.table.view())
 		if before > 0 && n.table.size() == 0 {
 			n.deserted()

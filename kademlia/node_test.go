@@ -245,7 +245,7 @@ func TestLongRepliesAreReadToTheEnd(t *testing.T) {
 	n := l.node(simnet.Addr(0), l.via(simnet.Addr(1)))
 	n.Start()
 	l.clock.Run(time.Minute)
-	if size := n.view.Load().size(); size != 2 {
+	if size := n.view.Load().size; size != 2 {
 		t.Errorf("%d contacts, want the talker and the one that it names last", size)
 	}
 }

@@ -30,11 +30,19 @@ func (n *Node) blames() bool {
 type query struct {
 	n      *Node
 	to     krpc.NodeInfo // the zero ID where it is not known
+	self   krpc.ID       // of the sender
 	method krpc.Method
-	fill   func(*krpc.Message) // sets the arguments, but for the id; may be nil
-	again  bool                // sent a second time: it is not blamed twice
-	later  bool                // nobody waits for it
+	again  bool // sent a second time: it is not blamed twice
+	later  bool // nobody waits for it
+	done   bool // it has not stalled any more, whatever another core does
 
+	// t, if set, is the lookup that asks one of its nodes, and takes the place of the functions: it
+	// asks many, and a closure for each of them would be most of its garbage. before is how many
+	// copies were sent before this one.
+	t      *traversal
+	before uint8
+
+	fill func(*krpc.Message) // sets the arguments, but for the id; may be nil
 	// Both are called under n.mu and may be nil. r is nil if there is no reply,
 	// and valid during the call only.
 	onStall func()
@@ -46,32 +54,40 @@ var messages = sync.Pool{New: func() any { return new(krpc.Message) }}
 
 // ask sends q once n.mu, which the caller holds, is free.
 func (n *Node) ask(q *query) {
-	q.n = n
-	self := n.table.self
-	n.later(func() {
-		m := messages.Get().(*krpc.Message)
-		*m = krpc.Message{Method: q.method, HasID: true, ID: self}
-		if q.fill != nil {
-			q.fill(m)
-		}
-		send := n.endpoint.Query
-		if q.later {
-			send = n.endpoint.QueryLater
-		}
-		err := send(q.to.Addr, m, q)
-		m.Reset()
-		messages.Put(m)
-		if err != nil {
-			q.Done(nil, 0, err)
-		}
-	})
+	q.n, q.self = n, n.table.self
+	n.later(q.send)
+}
+
+func (q *query) send() {
+	m := messages.Get().(*krpc.Message)
+	*m = krpc.Message{Method: q.method, HasID: true, ID: q.self}
+	switch {
+	case q.t != nil:
+		q.t.fill(m)
+	case q.fill != nil:
+		q.fill(m)
+	}
+	send := (*krpc.Endpoint).Query
+	if q.later {
+		send = (*krpc.Endpoint).QueryLater
+	}
+	err := send(&q.n.endpoint, q.to.Addr, m, q)
+	m.Reset()
+	messages.Put(m)
+	if err != nil {
+		q.Done(nil, 0, err)
+	}
 }
 
 // Stalled implements krpc.Observer.
 func (q *query) Stalled() {
 	q.n.mu.Lock()
 	defer q.n.unlock()
-	if q.onStall != nil {
+	switch {
+	case q.done:
+	case q.t != nil:
+		q.t.waited(q)
+	case q.onStall != nil:
 		q.onStall()
 	}
 }
@@ -91,8 +107,11 @@ func (q *query) Done(r *krpc.Message, rtt time.Duration, err error) {
 	case err == krpc.ErrBlocked:
 		n.table.disowned(q.to)
 	}
-	q.onStall = nil
-	if q.onDone != nil {
+	q.done = true
+	switch {
+	case q.t != nil:
+		q.t.heard(q.to, r, err)
+	case q.onDone != nil:
 		q.onDone(r, rtt, err)
 	}
 }

@@ -27,7 +27,7 @@ func securePrefix(ip netip.Addr, r byte) uint32 {
 			b[i] &= secureMask4[i]
 		}
 		b[0] |= r & 7 << 5
-		return crc32.Checksum(b[:], castagnoli)
+		return checksum(b[:])
 	}
 	a := ip.As16()
 	b := [8]byte(a[:8])
@@ -35,7 +35,16 @@ func securePrefix(ip netip.Addr, r byte) uint32 {
 		b[i] &= secureMask6[i]
 	}
 	b[0] |= r & 7 << 5
-	return crc32.Checksum(b[:], castagnoli)
+	return checksum(b[:])
+}
+
+// checksum is crc32.Checksum, which would have its argument escape to the heap, of few bytes.
+func checksum(b []byte) uint32 {
+	crc := ^uint32(0)
+	for _, v := range b {
+		crc = castagnoli[byte(crc)^v] ^ crc>>8
+	}
+	return ^crc
 }
 
 // SecureID draws an id that BEP 42 allows a node at ip. For a local address any

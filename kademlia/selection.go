@@ -62,6 +62,22 @@ func rank(keys []uint64, i int, key uint64) int {
 	return at
 }
 
+// indexByKey returns the index of the contact with this id among those that have sorted keys in
+// bucket i; -1 if there is none. It touches no more of a contact than its id: views read here what
+// the table writes.
+func indexByKey(keys []uint64, contacts []contact, id *krpc.ID, i int) int {
+	key := keyOf(id)
+	for _, k := range keys[rank(keys, i, key):] {
+		if groupOf(k, key) != 0 {
+			break
+		}
+		if j := int(k & indexMask); contacts[j].id == *id {
+			return j
+		}
+	}
+	return -1
+}
+
 // near is a contact and the bits of its distance from the target that its key tells, but
 // for those that are the same in its bucket.
 type near struct {

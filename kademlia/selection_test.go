@@ -107,6 +107,27 @@ func TestViewKnowsWhomItHas(t *testing.T) {
 	}
 }
 
+// A bucket finds its contacts whether they were there at the last view or have come since.
+func TestBucketFindsItsContacts(t *testing.T) {
+	for seed := range uint64(50) {
+		table, rng := crowded(seed)
+		for i := range table.buckets {
+			b := &table.buckets[i]
+			b.keys = sortedKeys(nil, b.live[:rng.IntN(len(b.live)+1)])
+			for j := range b.live {
+				id := b.live[j].id
+				if got := b.index(&id, i); got != j {
+					t.Fatalf("seed %d: contact %d of bucket %d, of which %d have keys, is found at %d", seed, j, i, len(b.keys), got)
+				}
+				id[8+rng.IntN(12)] ^= byte(1 + rng.IntN(255))
+				if got, want := b.index(&id, i), indexID(b.live, id); got != want {
+					t.Fatalf("seed %d: %v is found at %d of bucket %d, want %d", seed, id, got, i, want)
+				}
+			}
+		}
+	}
+}
+
 // The compact form of a contact is that of its address.
 func TestContactsAreWrittenAsTheirAddresses(t *testing.T) {
 	for _, s := range []string{"1.2.3.4:5", "255.255.0.0:65535", "[2001:db8::1]:6881", "[::1]:1", "[::fffe:1.2.3.4]:9"} {

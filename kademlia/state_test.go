@@ -36,7 +36,7 @@ func TestFreshContactsAreServedAtOnce(t *testing.T) {
 	state := l.network(20)[5].State()
 	named := func(at int) int {
 		n := l.node(simnet.Addr(at), func(c *NodeConfig) { c.State = state })
-		return len(n.publish().contacts(krpc.ID{}, MaxK))
+		return len(n.publish().contacts(krpc.ID{}, MaxK, 0))
 	}
 	if got := named(30); got < 10 {
 		t.Errorf("%d contacts at once", got)

@@ -77,7 +77,7 @@ func TestAStrainedNodeKeepsItsContacts(t *testing.T) {
 	l.network(40)
 	takes := 1
 	n := l.strained(&takes)
-	before := n.view.Load().size()
+	before := n.view.Load().size
 	takes = 12
 	for i := range 50 {
 		n.Lookup(Lookup{Target: krpc.RandomID(testRand(uint64(i)))})
@@ -86,8 +86,8 @@ func TestAStrainedNodeKeepsItsContacts(t *testing.T) {
 			l.clock.Run(time.Second)
 		}
 	}
-	t.Logf("%d of %d", n.view.Load().size(), before)
-	if after := n.view.Load().size(); after < before {
+	t.Logf("%d of %d", n.view.Load().size, before)
+	if after := n.view.Load().size; after < before {
 		t.Errorf("%d contacts of %d are left", after, before)
 	}
 }

@@ -64,13 +64,7 @@ func (t *table) bucketOf(id krpc.ID, now time.Time) (int, *bucket) {
 	return i, &t.buckets[i]
 }
 
-func (t *table) size() int {
-	n := 0
-	for i := range t.buckets {
-		n += len(t.buckets[i].live)
-	}
-	return n
-}
+func (t *table) size() int { return t.networks.size() }
 
 // closestOfAll returns the up to count contacts closest to target, those that have failed
 // included.
@@ -92,26 +86,26 @@ func (t *table) responded(n krpc.NodeInfo, rtt time.Duration, now time.Time) boo
 		return false
 	}
 	i, b := t.bucketOf(n.ID, now)
-	c := newContact(n, millisOf(rtt), t.at(now))
-	isNew := t.enter(i, b, c)
-	if j := indexID(b.live, n.ID); j >= 0 && b.live[j].at(n.Addr) {
-		t.memory.remove(n)
-	} else {
-		t.memory.add(n, c.rtt, t.at(now))
+	if j := b.index(&n.ID, i); j >= 0 && b.live[j].at(n.Addr) { // and so it is not in the memory
+		b.live[j].alive(t.at(now))
+		b.live[j].rtt = millisOf(rtt)
+		return false
 	}
-	return isNew
+	c := newContact(n, millisOf(rtt), t.at(now))
+	if t.enter(i, b, c) {
+		t.memory.remove(n)
+		return true
+	}
+	t.memory.add(n, c.rtt, t.at(now))
+	return false
 }
 
-// enter gives c, which has just replied, the place in bucket i that is due to it. It
-// reports whether it is a new one among the live.
+// enter gives c, which has just replied and is not live, the place in bucket i that is due to it.
+// It reports whether it is a new one among the live.
 func (t *table) enter(i int, b *bucket, c contact) bool {
 	n := c.info()
-	for _, list := range [][]contact{b.live, b.spares} {
-		j := indexID(list, n.ID)
-		if j < 0 {
-			continue
-		}
-		if old := &list[j]; old.at(n.Addr) {
+	if old := b.find(&n.ID, i); old != nil {
+		if old.at(n.Addr) {
 			old.alive(c.seen.instant())
 			old.rtt = c.rtt
 			return false
@@ -120,7 +114,6 @@ func (t *table) enter(i int, b *bucket, c contact) bool {
 			return false
 		}
 		t.remove(n.ID)
-		break
 	}
 	if !diverse(n.Addr.Addr()) || !t.admits(n) { // else nobody is known at this address
 		t.dropAddr(n)
@@ -160,8 +153,9 @@ func (t *table) remember(c contact) { t.memory.add(c.info(), c.rtt, c.seen.insta
 func (t *table) answered(n krpc.NodeInfo, now time.Time) {
 	t.memory.remove(n) // Lookups have no use for it.
 	if i := t.self.CommonPrefixLen(n.ID); i < len(t.buckets) {
-		if j := indexID(t.buckets[i].live, n.ID); j >= 0 && t.buckets[i].live[j].at(n.Addr) {
-			t.buckets[i].live[j].alive(t.at(now))
+		b := &t.buckets[i]
+		if j := b.index(&n.ID, i); j >= 0 && b.live[j].at(n.Addr) {
+			b.live[j].alive(t.at(now))
 		}
 	}
 }
@@ -174,7 +168,7 @@ func (t *table) queried(n krpc.NodeInfo, now time.Time) bool {
 		return false
 	}
 	i, b := t.bucketOf(n.ID, now)
-	if j := indexID(b.live, n.ID); j >= 0 {
+	if j := b.index(&n.ID, i); j >= 0 {
 		if c := &b.live[j]; c.at(n.Addr) {
 			c.seen = t.at(now).second()
 		}
@@ -189,14 +183,15 @@ func (t *table) unknown(n krpc.NodeInfo, now time.Time) bool {
 		return false
 	}
 	i, b := t.bucketOf(n.ID, now)
-	return indexID(b.live, n.ID) < 0 && t.wants(i, b, n)
+	return b.index(&n.ID, i) < 0 && t.wants(i, b, n)
 }
 
 // pinged takes note that the contact with this id is asked for a sign of life, so
 // that it is not asked again before it could answer.
 func (t *table) pinged(id krpc.ID, now time.Time) {
-	b := &t.buckets[t.self.CommonPrefixLen(id)]
-	if j := indexID(b.live, id); j >= 0 {
+	i := t.self.CommonPrefixLen(id)
+	b := &t.buckets[i]
+	if j := b.index(&id, i); j >= 0 {
 		b.live[j].tried = t.at(now).second()
 	}
 }
@@ -204,8 +199,9 @@ func (t *table) pinged(id krpc.ID, now time.Time) {
 // probation lets the contact with this id be pinged again after verifyDelay.
 func (t *table) probation(id krpc.ID, now time.Time) {
 	if i := t.self.CommonPrefixLen(id); i < len(t.buckets) {
-		if j := indexID(t.buckets[i].live, id); j >= 0 {
-			t.buckets[i].live[j].seen = (t.at(now) + instant(verifyDelay-questionableAge)).second()
+		b := &t.buckets[i]
+		if j := b.index(&id, i); j >= 0 {
+			b.live[j].seen = (t.at(now) + instant(verifyDelay-questionableAge)).second()
 		}
 	}
 }
@@ -235,7 +231,8 @@ func rivals(a, b netip.Addr) bool {
 func (t *table) disowned(n krpc.NodeInfo) {
 	t.memory.remove(n)
 	if i := t.self.CommonPrefixLen(n.ID); i < len(t.buckets) {
-		if j := indexID(t.buckets[i].live, n.ID); j >= 0 && t.buckets[i].live[j].at(n.Addr) {
+		b := &t.buckets[i]
+		if j := b.index(&n.ID, i); j >= 0 && b.live[j].at(n.Addr) {
 			t.remove(n.ID)
 		}
 	}
@@ -283,12 +280,12 @@ func (t *table) failed(n krpc.NodeInfo, now time.Time) {
 		return
 	}
 	t.memory.remove(n)
-	_, b := t.bucketOf(n.ID, now)
+	i, b := t.bucketOf(n.ID, now)
 	if j := indexID(b.spares, n.ID); j >= 0 && b.spares[j].at(n.Addr) {
 		b.spares = slices.Delete(b.spares, j, j+1)
 		return
 	}
-	j := indexID(b.live, n.ID)
+	j := b.index(&n.ID, i)
 	if j < 0 || !b.live[j].at(n.Addr) {
 		return
 	}
@@ -341,8 +338,9 @@ func (t *table) drop(b *bucket, j int) {
 
 // remove takes the contact with this id out of the table.
 func (t *table) remove(id krpc.ID) {
-	b := &t.buckets[t.self.CommonPrefixLen(id)]
-	if j := indexID(b.live, id); j >= 0 {
+	i := t.self.CommonPrefixLen(id)
+	b := &t.buckets[i]
+	if j := b.index(&id, i); j >= 0 {
 		t.drop(b, j)
 	}
 	if j := indexID(b.spares, id); j >= 0 {

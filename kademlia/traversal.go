@@ -168,7 +168,11 @@ func (t *traversal) begin() {
 		t.l.start(n.contactsOutside(target, t.cfg.shun))
 		return
 	}
-	start := n.publish().contacts(target, MaxK)
+	room := MaxK
+	if t.cfg.Kind == LookupUpkeep {
+		room = 0
+	}
+	start := n.publish().contacts(target, MaxK, room)
 	if len(start) == 0 {
 		// All have failed: the network has, more likely. They are asked, and not blamed again.
 		start, t.blameless = n.table.closestOfAll(target, MaxK), true
@@ -199,7 +203,6 @@ func (t *traversal) step() {
 }
 
 func (t *traversal) ask(to krpc.NodeInfo, before int) {
-	want := t.n.wanted()
 	if t.patience(to, before) < 0 {
 		t.n.after(t.n.endpoint.StallTime()/2, func() { t.stalled(to, before) })
 	}
@@ -208,26 +211,35 @@ func (t *traversal) ask(to krpc.NodeInfo, before int) {
 		method: t.cfg.Method,
 		again:  before > 0 || t.blameless,
 		later:  t.cfg.Later,
-		fill: func(m *krpc.Message) {
-			m.Want = want
-			t.cfg.Fill(m)
-		},
-		onStall: func() {
-			if patience := t.patience(to, before); patience > 0 {
-				t.n.after(time.Duration(patience)*t.n.endpoint.StallTime(), func() { t.stalled(to, before) })
-				return
-			}
-			t.stalled(to, before)
-		},
-		onDone: func(r *krpc.Message, _ time.Duration, err error) {
-			if err != nil {
-				t.l.failed(to)
-			} else {
-				t.replied(to, r)
-			}
-			t.step()
-		},
+		t:      t,
+		before: uint8(before),
 	})
+}
+
+// fill sets the arguments of a query.
+func (t *traversal) fill(m *krpc.Message) {
+	m.Want = t.n.wanted()
+	t.cfg.Fill(m)
+}
+
+// waited takes note that q has passed its soft timeout.
+func (t *traversal) waited(q *query) {
+	to, before := q.to, int(q.before)
+	if patience := t.patience(to, before); patience > 0 {
+		t.n.after(time.Duration(patience)*t.n.endpoint.StallTime(), func() { t.stalled(to, before) })
+		return
+	}
+	t.stalled(to, before)
+}
+
+// heard takes in what has become of a query to a node.
+func (t *traversal) heard(to krpc.NodeInfo, r *krpc.Message, err error) {
+	if err != nil {
+		t.l.failed(to)
+	} else {
+		t.replied(to, r)
+	}
+	t.step()
 }
 
 // patience returns how many soft timeouts longer than one to wait for a copy of a query, of which

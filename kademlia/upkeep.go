@@ -136,7 +136,7 @@ func (n *Node) wanted() krpc.Want {
 
 // short tells from the published view, without the lock, whether the table is
 // short of nodes.
-func (n *Node) short() bool { return n.view.Load().size() < shortTable }
+func (n *Node) short() bool { return n.view.Load().size < shortTable }
 
 // newcomer is a node that has asked us and is to be pinged, or has been. In a world that forms
 // every node has dozens, so it is laid out to be small.

@@ -7,6 +7,7 @@ import "github.com/kadnode/kadnode/krpc"
 type view struct {
 	self    krpc.ID
 	buckets []viewBucket
+	size    int // contacts
 }
 
 // viewBucket is one bucket of it.
@@ -17,7 +18,7 @@ type viewBucket struct {
 }
 
 func (t *table) view() *view {
-	v := &view{self: t.self, buckets: make([]viewBucket, len(t.buckets))}
+	v := &view{self: t.self, buckets: make([]viewBucket, len(t.buckets)), size: t.size()}
 	for i := range t.buckets {
 		b := &t.buckets[i]
 		if len(b.keys) < len(b.live) {
@@ -29,30 +30,11 @@ func (t *table) view() *view {
 	return v
 }
 
-// size returns the number of contacts.
-func (v *view) size() (size int) {
-	for i := range v.buckets {
-		size += len(v.buckets[i].contacts)
-	}
-	return size
-}
-
 // contact returns the contact with this key.
 func (b *viewBucket) contact(key uint64) *contact { return &b.contacts[key&indexMask] }
 
 // has tells whether one of the contacts of this bucket, the i-th, has this id.
-func (b *viewBucket) has(id *krpc.ID, i int) bool {
-	key := keyOf(id)
-	for _, k := range b.keys[rank(b.keys, i, key):] {
-		if groupOf(k, key) != 0 {
-			break
-		}
-		if b.contact(k).id == *id {
-			return true
-		}
-	}
-	return false
-}
+func (b *viewBucket) has(id *krpc.ID, i int) bool { return indexByKey(b.keys, b.contacts, id, i) >= 0 }
 
 // closest fills s, which is empty, with the up to n contacts closest to target that
 // answer.
@@ -99,12 +81,12 @@ func (v *view) infos(target krpc.ID, n int) []krpc.NodeInfo {
 	return out
 }
 
-// contacts returns the same with their round-trip times. The caller holds the lock of the
-// table.
-func (v *view) contacts(target krpc.ID, n int) []contactRTT {
+// contacts returns the same with their round-trip times, with room for so many others. The caller
+// holds the lock of the table.
+func (v *view) contacts(target krpc.ID, n, room int) []contactRTT {
 	var s selection
 	v.closest(&s, target, n)
-	out := make([]contactRTT, s.n, 2*MaxK)
+	out := make([]contactRTT, s.n, s.n+room)
 	for i, b := range s.best[:s.n] {
 		out[i] = contactRTT{b.c.info(), b.c.rtt}
 	}
