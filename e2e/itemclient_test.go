@@ -125,12 +125,15 @@ func readItem(o *owner, out string) (item, error) {
 	return item{owner: o, value: value, seq: found.Seq}, err
 }
 
-// mustPut fails t unless the client puts the item. A node may be missed: what others store is found.
-func mustPut(t *testing.T, it item, c itemClient) {
+// mustPut fails t unless the client puts the item. It returns errMissed if a node was missed: what
+// the others store is found.
+func mustPut(t *testing.T, it item, c itemClient) error {
 	t.Helper()
-	if err := c.put(t, it); err != nil && !errors.Is(err, errMissed) {
+	err := c.put(t, it)
+	if err != nil && !errors.Is(err, errMissed) {
 		t.Fatalf("%v puts seq %d: %v", c, it.seq, err)
 	}
+	return err
 }
 
 // mustFind fails t unless each of the clients finds the item as it is.

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -78,8 +77,8 @@ func testSwap(t *testing.T, lab *e2etest.Lab, one, other itemClient) {
 			{owner: o, value: newText(), seq: 1},
 			{owner: o, value: newText(), seq: 2, cas: "1"},
 		} {
-			if err := other.put(t, put); err != nil {
-				return fmt.Errorf("%v puts seq %d: %w", other, put.seq, err)
+			if missed := mustPut(t, put, other); missed != nil {
+				return missed
 			}
 		}
 		return nil
