@@ -30,7 +30,7 @@ type seenAddr struct {
 // Each network has one vote, the winner needs two thirds of them, and a change
 // needs more votes than the first choice does. It is not safe for concurrent use.
 type addrVotes struct {
-	voters  []uint32   // the digests of their networks, oldest vote first; two of IPv6 may share one, and a vote
+	voters  []uint32   // the digests of their networks, oldest vote first; see digest for IPv6
 	votes   []uint8    // in the same order: which of seen each one is for
 	seen    []seenAddr // no more than there may be votes
 	current netip.Addr
